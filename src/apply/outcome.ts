@@ -1,0 +1,48 @@
+// What the state machine says to a command or a read. Pairs are rows: encoded mvccpb.KeyValue bytes,
+// made once at the put and copied from there into every answer.
+import type { Revision } from "../base/brand.ts";
+import type { EtcdError } from "../base/errors.ts";
+
+export interface RangeResult {
+  readonly kind: "range";
+  /** For the header: the store's current revision at the read (inside a txn: see semantics). */
+  readonly revision: Revision;
+  readonly rows: readonly Uint8Array[];
+  readonly more: boolean;
+  readonly count: number;
+}
+
+export interface PutResult {
+  readonly kind: "put";
+  readonly revision: Revision;
+  readonly prevRow: Uint8Array | undefined;
+}
+
+export interface DeleteRangeResult {
+  readonly kind: "deleteRange";
+  readonly revision: Revision;
+  readonly deleted: number;
+  readonly prevRows: readonly Uint8Array[];
+}
+
+export interface TxnResult {
+  readonly kind: "txn";
+  readonly revision: Revision;
+  readonly succeeded: boolean;
+  readonly results: readonly OpResult[];
+}
+
+export type OpResult = RangeResult | PutResult | DeleteRangeResult | TxnResult;
+
+export interface CompactResult {
+  readonly kind: "compact";
+  readonly revision: Revision;
+}
+
+export interface RefusedResult {
+  readonly kind: "refused";
+  readonly error: EtcdError;
+}
+
+/** Outcome of one command of the log. */
+export type Outcome = PutResult | DeleteRangeResult | TxnResult | CompactResult | RefusedResult;

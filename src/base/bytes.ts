@@ -1,0 +1,36 @@
+// Byte strings: order, copies, and latin1 strings that sort as their bytes do.
+
+export const emptyBytes: Uint8Array = new Uint8Array(0);
+
+/** Order of plain bytes: negative, 0 or positive. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  return Buffer.compare(a, b);
+}
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0;
+}
+
+/** A view as Buffer over the same memory; nothing is copied. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** One char per byte, 0 to 255. Compares with `<` exactly as the bytes compare. */
+export function toLatin1(bytes: Uint8Array): string {
+  return asBuffer(bytes).toString("latin1");
+}
+
+/** The bytes of a string made by `toLatin1`. */
+export function fromLatin1(text: string): Uint8Array {
+  return Buffer.from(text, "latin1");
+}
+
+/** A copy that owns its memory and nothing more. */
+export function copyBytes(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(bytes.length);
+  copy.set(bytes);
+  return copy;
+}

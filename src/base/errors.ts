@@ -1,0 +1,112 @@
+// The only place where refusals are spelled. Codes and texts are etcd's, byte for byte: clients match on them.
+
+/** gRPC status codes. */
+export const StatusCode = {
+  ok: 0,
+  canceled: 1,
+  unknown: 2,
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  notFound: 5,
+  alreadyExists: 6,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  failedPrecondition: 9,
+  aborted: 10,
+  outOfRange: 11,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+  dataLoss: 15,
+  unauthenticated: 16,
+} as const;
+export type StatusCode = (typeof StatusCode)[keyof typeof StatusCode];
+
+/** A request that was refused; the caller sees `code` and `message` as they are. */
+export class EtcdError extends Error {
+  override readonly name = "EtcdError";
+  readonly code: StatusCode;
+
+  constructor(code: StatusCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+// A refusal is an answer, not an accident: one frozen object each, made without a stack trace.
+function refusal(code: StatusCode, message: string): EtcdError {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  const error = new EtcdError(code, message);
+  Error.stackTraceLimit = limit;
+  return error;
+}
+
+const { invalidArgument, notFound, failedPrecondition, outOfRange } = StatusCode;
+const { resourceExhausted, unavailable, unknown, unimplemented } = StatusCode;
+
+// Key-value.
+export const errEmptyKey = refusal(invalidArgument, "etcdserver: key is not provided");
+export const errKeyNotFound = refusal(invalidArgument, "etcdserver: key not found");
+export const errValueProvided = refusal(invalidArgument, "etcdserver: value is provided");
+export const errLeaseProvided = refusal(invalidArgument, "etcdserver: lease is provided");
+export const errTooManyOps = refusal(
+  invalidArgument,
+  "etcdserver: too many operations in txn request",
+);
+export const errDuplicateKey = refusal(
+  invalidArgument,
+  "etcdserver: duplicate key given in txn request",
+);
+export const errCompacted = refusal(
+  outOfRange,
+  "etcdserver: mvcc: required revision has been compacted",
+);
+export const errFutureRevision = refusal(
+  outOfRange,
+  "etcdserver: mvcc: required revision is a future revision",
+);
+export const errNoSpace = refusal(
+  resourceExhausted,
+  "etcdserver: mvcc: database space exceeded",
+);
+export const errRequestTooLarge = refusal(invalidArgument, "etcdserver: request is too large");
+// Declared as RESOURCE_EXHAUSTED, but etcd's own mapping lets it out as UNKNOWN; clients see 2.
+export const errTooManyRequests = refusal(unknown, "etcdserver: too many requests");
+
+// Leases.
+export const errLeaseNotFound = refusal(notFound, "etcdserver: requested lease not found");
+
+// Membership and availability.
+export const errNoLeader = refusal(unavailable, "etcdserver: no leader");
+export const errNotLeader = refusal(failedPrecondition, "etcdserver: not leader");
+export const errLeaderChanged = refusal(unavailable, "etcdserver: leader changed");
+export const errStopped = refusal(unavailable, "etcdserver: server stopped");
+export const errTimeout = refusal(unavailable, "etcdserver: request timed out");
+export const errTimeoutLeaderFail = refusal(
+  unavailable,
+  "etcdserver: request timed out, possibly due to previous leader failure",
+);
+export const errTimeoutConnectionLost = refusal(
+  unavailable,
+  "etcdserver: request timed out, possibly due to connection lost",
+);
+
+// Health service.
+export const errUnknownService = refusal(notFound, "unknown service");
+
+/** UNIMPLEMENTED for a method of a known service. */
+export const errUnknownMethod = (service: string, method: string): EtcdError =>
+  refusal(unimplemented, `unknown method ${method} for service ${service}`);
+/** UNIMPLEMENTED for a service that is not served. */
+export const errServiceNotServed = (service: string): EtcdError =>
+  refusal(unimplemented, `unknown service ${service}`);
+/** RESOURCE_EXHAUSTED: a gRPC message above the receive limit; sizes in bytes. */
+export const errMessageTooLarge = (size: number, sizeMax: number): EtcdError =>
+  refusal(
+    resourceExhausted,
+    `grpc: received message larger than max (${size} vs. ${sizeMax})`,
+  );
+/** INTERNAL: the request bytes are not a message of the expected type. */
+export const errMalformed = (why: string): EtcdError =>
+  refusal(StatusCode.internal, `grpc: failed to unmarshal the received message: ${why}`);

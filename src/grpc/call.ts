@@ -1,0 +1,57 @@
+// What a gRPC method sees of its call. Implemented over http2/ for sockets; embedded callers pass
+// their own UnaryCall, so that api/ serves both without knowing which.
+import type { EtcdError } from "../base/errors.ts";
+
+export interface CallMetadata {
+  /** First value of a header, lower-case name; undefined when absent. */
+  metadata(name: string): string | undefined;
+}
+
+export interface UnaryCall extends CallMetadata {
+  /** True once the client cancelled, its deadline passed or the connection went away. */
+  readonly cancelled: boolean;
+  /**
+   * Sends the one response message (protobuf bytes, without the gRPC prefix) and ends the call.
+   * The bytes are copied or sent before it returns: the caller may reuse its buffer.
+   * Does nothing on a cancelled call. Exactly one of respond and fail is called, once.
+   */
+  respond(message: Uint8Array): void;
+  fail(error: EtcdError): void;
+}
+
+/** `message` is valid only within the call: copy what is kept. Never throws EtcdError: use call.fail. */
+export type UnaryMethod = (call: UnaryCall, message: Uint8Array) => void;
+
+/** Server or bidirectional stream (Watch, LeaseKeepAlive, Snapshot, Observe, health Watch). */
+export interface StreamCall extends CallMetadata {
+  readonly cancelled: boolean;
+  /**
+   * Queues one message; the bytes are copied before it returns.
+   * @returns false when more than the stream's backlog limit is unsent: stop until `onDrain`.
+   */
+  write(message: Uint8Array): boolean;
+  /** Bytes queued and not yet handed to the socket. */
+  readonly backlogBytes: number;
+  /** Ends the call with OK. */
+  end(): void;
+  fail(error: EtcdError): void;
+}
+
+/** What a stream method returns: its side of the call. */
+export interface StreamHandler {
+  /** `message` is valid only within the call. */
+  onMessage(message: Uint8Array): void;
+  /** The client sent its last message; the answer side stays open. */
+  onHalfClose(): void;
+  onDrain(): void;
+  /** The call is over from outside (reset, deadline, connection lost); nothing may be sent any more. */
+  onCancel(): void;
+}
+
+export type StreamMethod = (call: StreamCall) => StreamHandler;
+
+/** Full paths ("/etcdserverpb.KV/Put") to methods. */
+export interface MethodTable {
+  readonly unary: ReadonlyMap<string, UnaryMethod>;
+  readonly stream: ReadonlyMap<string, StreamMethod>;
+}

@@ -1,0 +1,88 @@
+// What a member offers to api/: propose, read, look. The completions are called in the member's own
+// thread, never within the call that registered them unless stated.
+import type { CommandKind } from "../apply/command.ts";
+import type { Outcome, RangeResult, TxnResult } from "../apply/outcome.ts";
+import type { LogIndex, MemberId, Revision, Term } from "../base/brand.ts";
+import type { EtcdError } from "../base/errors.ts";
+import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
+import type { Role } from "../raft/types.ts";
+
+/** Receives what became of one command; exactly one of the two is called, once. */
+export interface ProposalCompletion {
+  onOutcome(outcome: Outcome): void;
+  /** The command may still be applied later unless the error says otherwise. */
+  onRefused(error: EtcdError): void;
+}
+
+/** Receives the moment from which local state is fresh enough for a linearizable read. */
+export interface ReadCompletion {
+  onReady(): void;
+  onRefused(error: EtcdError): void;
+}
+
+/** Receives the hash of the key space. */
+export interface HashCompletion {
+  onHash(result: HashResult): void;
+  onRefused(error: EtcdError): void;
+}
+
+export interface HashResult {
+  readonly hash: number;
+  readonly revision: Revision;
+  readonly hashRevision: Revision;
+  /** -1 when never compacted. */
+  readonly compactRevision: number;
+}
+
+export interface MemberInfo {
+  readonly id: MemberId;
+  /** Empty until the member has started. */
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly isLearner: boolean;
+}
+
+export interface MemberStatus {
+  readonly id: MemberId;
+  readonly role: Role;
+  readonly term: Term;
+  /** 0n: unknown. */
+  readonly leader: MemberId;
+  readonly commit: LogIndex;
+  readonly applied: LogIndex;
+  readonly revision: Revision;
+  readonly dbSizeBytes: number;
+  readonly dbSizeInUseBytes: number;
+  readonly isLearner: boolean;
+}
+
+/** Local reads of applied state; synchronous. */
+export interface StateReader {
+  readonly revision: Revision;
+  /** @throws {EtcdError} compacted or future revision. */
+  range(request: RangeRequest): RangeResult;
+  /** A txn of ranges only, at the current state. @throws {EtcdError} as range. */
+  readTxn(request: TxnRequest): TxnResult;
+}
+
+export interface MemberService {
+  readonly clusterId: bigint;
+  readonly id: MemberId;
+  /** Term now, for answer headers. */
+  readonly term: Term;
+  readonly state: StateReader;
+  /**
+   * Queues a checked command for this turn's batch; `body` is copied before the call returns.
+   * Refuses at once (within the call) when overloaded or stopped.
+   */
+  propose(kind: CommandKind, body: Uint8Array, completion: ProposalCompletion): void;
+  /** Joins this turn's quorum round. */
+  readIndex(completion: ReadCompletion): void;
+  /** Hash over history up to `revision` (0: now), computed in slices between turns. */
+  hashKv(revision: number, completion: HashCompletion): void;
+  /** Calls back when physical removal up to the last compaction has been written to the store. */
+  compactionSettled(done: () => void): void;
+  status(): MemberStatus;
+  members(): readonly MemberInfo[];
+}

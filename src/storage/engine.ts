@@ -1,0 +1,59 @@
+// Engine port: ordered byte tables, written behind in atomic batches. LMDB and memory implement it.
+
+/** The tables of one member. The numbers are fixed: they name databases on disk. */
+export const Table = {
+  /** Applied index and term, compacted revision, format, batch origins. */
+  meta: 0,
+  /** History of keys: revision → row (see mvcc/revision.ts). */
+  key: 1,
+  lease: 2,
+  members: 3,
+  alarm: 4,
+  auth: 5,
+} as const;
+export type Table = (typeof Table)[keyof typeof Table];
+export const tableCount = 6;
+
+export interface EngineRow {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/**
+ * Changes that become durable together or not at all, applied in order.
+ * Keys are 1 to 511 bytes. The engine owns the bytes from `submit` until completion.
+ */
+export interface EngineBatch {
+  readonly puts: readonly { readonly table: Table; readonly key: Uint8Array; readonly value: Uint8Array }[];
+  readonly deletes: readonly { readonly table: Table; readonly key: Uint8Array }[];
+}
+
+export interface EngineSize {
+  /** Bytes that the store occupies on disk, free pages included. */
+  readonly allocatedBytes: number;
+  readonly inUseBytes: number;
+}
+
+export interface Engine {
+  /** Value of `key` as of the last completed batch; the bytes belong to the caller. */
+  get(table: Table, key: Uint8Array): Uint8Array | undefined;
+  /**
+   * Rows with key in [from, to) in byte order, as of the last completed batch; without `to` until
+   * the end of the table. `visit` returns false to stop. The row's bytes are valid only within
+   * `visit`; it must not call the engine.
+   */
+  scan(
+    range: { table: Table; from: Uint8Array; to?: Uint8Array | undefined },
+    visit: (key: Uint8Array, value: Uint8Array) => boolean,
+  ): void;
+  /**
+   * Starts writing; exactly one batch may be under way. `done` is called later, in another turn:
+   * without an error the batch is durable (up to a power cut, which may undo whole last batches)
+   * and visible to `get` and `scan`. With an error the member must stop.
+   * @throws {Mistake} while another batch is under way.
+   */
+  submit(batch: EngineBatch, done: (error: Error | undefined) => void): void;
+  size(): EngineSize;
+  /** Waits for a batch under way, then frees everything. */
+  close(): Promise<void>;
+}

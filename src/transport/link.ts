@@ -1,0 +1,16 @@
+// PeerLink port: frames from member to member. A link may drop, delay and reorder; it never blocks.
+import type { MemberId } from "../base/brand.ts";
+
+export interface PeerLink {
+  /**
+   * Sends one frame. The bytes belong to the link from here on: its ArrayBuffer may be transferred,
+   * so it must hold nothing else. Dropped in silence when the peer cannot be reached or its backlog
+   * is full; raft repeats what matters.
+   */
+  send(to: MemberId, frame: Uint8Array): void;
+  /** Called for each frame of a peer, in order of arrival; the bytes belong to the callee. */
+  onFrame: ((from: MemberId, frame: Uint8Array) => void) | undefined;
+  /** True while frames to this peer have somewhere to go; for status and metrics only. */
+  connected(peer: MemberId): boolean;
+  close(): void;
+}
