@@ -1,0 +1,17 @@
+// Where things lie, whether the caller runs from source or from the build.
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The folder that holds package.json. */
+export const projectRoot: string = findRoot(dirname(fileURLToPath(import.meta.url)));
+
+/** Compiled entry of the server; there after `npm run build`. */
+export const serverEntry: string = join(projectRoot, ".build/src/main.js");
+
+function findRoot(folder: string): string {
+  if (existsSync(join(folder, "package.json"))) return folder;
+  const parent = dirname(folder);
+  if (parent === folder) throw new Error("no package.json above this file");
+  return findRoot(parent);
+}
