@@ -9,8 +9,9 @@
 // The body of a KV command is the client's protobuf request as it came through the door.
 // (origin, incarnation) names one life of a member; its sequences only grow. The applier skips a
 // batch that is not newer than the last one of its origin, so proposing a batch again is harmless.
-import { MemberId } from "../base/brand.ts";
+
 import { assert } from "../base/assert.ts";
+import { MemberId } from "../base/brand.ts";
 
 /** On disk for ever: never reuse a number. */
 export const CommandKind = { put: 1, deleteRange: 2, txn: 3, compact: 4 } as const;
@@ -78,6 +79,15 @@ export class BatchBuilder {
     this.#buffer.copy(larger, 0, 0, this.#offset);
     this.#buffer = larger;
   }
+}
+
+/** A copy of a batch under another sequence of the same origin. */
+export function restampBatch(data: Uint8Array, sequence: number): Uint8Array {
+  assert(data.length >= headerBytes, "a batch has a header");
+  const copy = Buffer.allocUnsafeSlow(data.length);
+  copy.set(data);
+  copy.writeUIntLE(sequence, 13, 6);
+  return copy;
 }
 
 /** Origin of a batch, without reading its commands. */

@@ -66,10 +66,7 @@ export const errFutureRevision = refusal(
   outOfRange,
   "etcdserver: mvcc: required revision is a future revision",
 );
-export const errNoSpace = refusal(
-  resourceExhausted,
-  "etcdserver: mvcc: database space exceeded",
-);
+export const errNoSpace = refusal(resourceExhausted, "etcdserver: mvcc: database space exceeded");
 export const errRequestTooLarge = refusal(invalidArgument, "etcdserver: request is too large");
 // Declared as RESOURCE_EXHAUSTED, but etcd's own mapping lets it out as UNKNOWN; clients see 2.
 export const errTooManyRequests = refusal(unknown, "etcdserver: too many requests");
@@ -103,10 +100,7 @@ export const errServiceNotServed = (service: string): EtcdError =>
   refusal(unimplemented, `unknown service ${service}`);
 /** RESOURCE_EXHAUSTED: a gRPC message above the receive limit; sizes in bytes. */
 export const errMessageTooLarge = (size: number, sizeMax: number): EtcdError =>
-  refusal(
-    resourceExhausted,
-    `grpc: received message larger than max (${size} vs. ${sizeMax})`,
-  );
+  refusal(resourceExhausted, `grpc: received message larger than max (${size} vs. ${sizeMax})`);
 /** INTERNAL: the request bytes are not a message of the expected type. */
 export const errMalformed = (why: string): EtcdError =>
   refusal(StatusCode.internal, `grpc: failed to unmarshal the received message: ${why}`);

@@ -1,0 +1,47 @@
+// Ids of clusters and members, made as etcd makes them (semantics, section 11).
+import { createHash } from "node:crypto";
+import { MemberId } from "../base/brand.ts";
+
+export interface MemberSeed {
+  readonly name: string;
+  readonly id: MemberId;
+  readonly peerUrls: readonly string[];
+}
+
+export interface ClusterSeed {
+  readonly clusterId: bigint;
+  readonly members: readonly MemberSeed[];
+}
+
+/**
+ * Members m1, m2, ... of one process. They have no peer port: `inproc://` names the thread.
+ *
+ * @param token sets this cluster apart from every other one with the same names.
+ */
+export function seedCluster(memberCount: number, token: string): ClusterSeed {
+  const members = Array.from({ length: memberCount }, (_, i) => {
+    const name = `m${i + 1}`;
+    const peerUrls = [`inproc://${name}`];
+    return { name, id: memberId(peerUrls, token), peerUrls };
+  });
+  return { clusterId: clusterId(members.map((member) => member.id)), members };
+}
+
+/** First 8 bytes of SHA-1 over the sorted peer URLs and the token. */
+export function memberId(peerUrls: readonly string[], token: string): MemberId {
+  const hash = createHash("sha1");
+  hash.update([...peerUrls].sort().join(""));
+  hash.update(token);
+  return MemberId(hash.digest().readBigUInt64BE(0));
+}
+
+/** First 8 bytes of SHA-1 over the ascending ids, 8 bytes each, big endian. */
+export function clusterId(ids: readonly MemberId[]): bigint {
+  const hash = createHash("sha1");
+  const bytes = Buffer.alloc(8);
+  for (const id of [...ids].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))) {
+    bytes.writeBigUInt64BE(id);
+    hash.update(bytes);
+  }
+  return hash.digest().readBigUInt64BE(0);
+}

@@ -1,0 +1,76 @@
+// One life of one member thread, seen from main: spawn, talk, stop, kill.
+import { Worker } from "node:worker_threads";
+import type { FromMember, MemberThreadData, ToMember } from "./protocol.ts";
+
+/** A thread that does not leave by itself within this time is terminated. */
+export const leaveMsMax = 2_000;
+
+export interface MemberThreadHooks {
+  onMessage(message: FromMember): void;
+  /** Called once, last. `error`: what the thread died of, if it threw. */
+  onExit(error: Error | undefined): void;
+}
+
+export class MemberThread {
+  readonly #worker: Worker;
+  readonly #storeBusy: Int32Array;
+  readonly #exited: Promise<void>;
+  #error: Error | undefined;
+
+  constructor(data: Omit<MemberThreadData, "storeBusy">, hooks: MemberThreadHooks) {
+    const storeBusy = new SharedArrayBuffer(4);
+    this.#storeBusy = new Int32Array(storeBusy);
+    const workerData: MemberThreadData = { ...data, storeBusy };
+    this.#worker = new Worker(workerFile(), { workerData, name: data.name });
+    this.#worker.on("message", (message: FromMember) => hooks.onMessage(message));
+    this.#worker.on("error", (error: unknown) => {
+      this.#error = error instanceof Error ? error : new Error(String(error));
+    });
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on("exit", () => {
+        hooks.onExit(this.#error);
+        resolve();
+      });
+    });
+  }
+
+  /** Ports within the message are transferred. */
+  post(message: ToMember): void {
+    const ports = message.kind === "peer" || message.kind === "client" ? [message.port] : [];
+    this.#worker.postMessage(message, ports);
+  }
+
+  /** Orderly end; resolves when the thread is gone. */
+  async stop(): Promise<void> {
+    this.post({ kind: "stop" });
+    await this.#leave();
+  }
+
+  /** Crash: nothing is written that is not written yet. Resolves when the thread is gone. */
+  async kill(): Promise<void> {
+    this.post({ kind: "die" });
+    await this.#leave();
+  }
+
+  async #leave(): Promise<void> {
+    const timer = setTimeout(() => void this.#terminate(), leaveMsMax);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  /** For a thread that no longer listens. */
+  async #terminate(): Promise<void> {
+    // Its batch has left the pool long ago; the cell says whether the thread ever noticed.
+    if (Atomics.load(this.#storeBusy, 0) === 1) await new Promise((done) => setTimeout(done, 500));
+    await this.#worker.terminate();
+  }
+}
+
+// Run from source (tsx), a worker needs a bootstrap that registers the loader; built code does not.
+function workerFile(): URL {
+  const fromSource = import.meta.url.endsWith(".ts");
+  return new URL(
+    fromSource ? "../../workers/source.mjs" : "../../workers/member.js",
+    import.meta.url,
+  );
+}

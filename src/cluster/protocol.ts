@@ -1,0 +1,52 @@
+// What main and member threads say to each other. Control only: no client or peer traffic.
+import type { MessagePort } from "node:worker_threads";
+import type { LogLevel } from "../base/system.ts";
+import type { MemberTiming } from "../member/events.ts";
+import type { MemberInfo } from "../member/service.ts";
+import type { Role } from "../raft/types.ts";
+
+/** Given to the thread at its birth. Ids are plain bigints: brands do not cross threads. */
+export interface MemberThreadData {
+  readonly name: string;
+  readonly id: bigint;
+  readonly clusterId: bigint;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Folder of this member; undefined: everything in memory, gone with the thread. */
+  readonly folder: string | undefined;
+  readonly timing: MemberTiming;
+  readonly logLevel: LogLevel;
+  /**
+   * One cell: 1 while an LMDB batch runs on the pool. A thread that is terminated meanwhile takes
+   * the process with it (segmentation fault, node-lmdb 0.10), so the supervisor looks here first.
+   */
+  readonly storeBusy: SharedArrayBuffer;
+}
+
+export type ToMember =
+  /** Open the disk, join the cluster, serve. Sent after all members have their ports. */
+  | {
+      readonly kind: "start";
+      readonly incarnation: number;
+      readonly members: readonly MemberInfo[];
+    }
+  /** A channel to a peer; replaces an earlier one. */
+  | { readonly kind: "peer"; readonly peer: bigint; readonly port: MessagePort }
+  /** A channel to an embedded client. */
+  | { readonly kind: "client"; readonly port: MessagePort }
+  | { readonly kind: "campaign" }
+  /** Refuse what waits, write what is applied, close everything, exit. */
+  | { readonly kind: "stop" }
+  /** Crash: exit with nothing written that is not written yet. */
+  | { readonly kind: "die" };
+
+export type FromMember =
+  | { readonly kind: "bound"; readonly port: number }
+  | { readonly kind: "started"; readonly lastIndex: number; readonly lastTerm: number }
+  | {
+      readonly kind: "leader";
+      readonly leader: bigint;
+      readonly role: Role;
+      readonly term: number;
+    }
+  /** The member is about to exit because of `message`; `permanent`: starting again cannot help. */
+  | { readonly kind: "fault"; readonly message: string; readonly permanent: boolean };

@@ -1,0 +1,155 @@
+// Starts a member's thread, watches it, and starts it again when it dies: the state of one member.
+import type { MemberId } from "../base/brand.ts";
+import type { Log } from "../base/ports.ts";
+import type { MemberInfo } from "../member/service.ts";
+import type { Role } from "../raft/types.ts";
+import { MemberThread } from "./memberThread.ts";
+import type { FromMember, MemberThreadData, ToMember } from "./protocol.ts";
+
+/** Pause before a dead member is started again: doubles with each death, up to the maximum. */
+export const restartDelayMsMin = 100;
+export const restartDelayMsMax = 30_000;
+/** A member that lived this long is healthy again: the next pause is the shortest. */
+export const healthyAfterMs = 60_000;
+
+export type MemberState = "down" | "binding" | "bound" | "serving" | "failed";
+
+export interface SupervisorHooks {
+  /** New life: give it its incarnation, its peers and its clients. */
+  onBound(supervisor: Supervisor): void;
+  onServing(supervisor: Supervisor, log: { lastIndex: number; lastTerm: number }): void;
+  onLeader(supervisor: Supervisor): void;
+  onDown(supervisor: Supervisor, why: string): void;
+  /** Starting again cannot help. */
+  onFailed(supervisor: Supervisor, why: string): void;
+}
+
+export class Supervisor {
+  readonly id: MemberId;
+  readonly name: string;
+  readonly #data: Omit<MemberThreadData, "storeBusy" | "listen">;
+  readonly #host: string;
+  readonly #log: Log;
+  readonly #hooks: SupervisorHooks;
+  #port: number;
+  #thread: MemberThread | undefined;
+  #state: MemberState = "down";
+  #fault: { message: string; permanent: boolean } | undefined;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #restartDelayMs = restartDelayMsMin;
+  #servingSinceMs = 0;
+  #wanted = false;
+  role: Role = "follower";
+  leader = 0n;
+
+  constructor(
+    data: Omit<MemberThreadData, "storeBusy">,
+    parts: { id: MemberId; log: Log; hooks: SupervisorHooks },
+  ) {
+    const { listen, ...rest } = data;
+    this.id = parts.id;
+    this.name = data.name;
+    this.#data = rest;
+    this.#host = listen.host;
+    this.#port = listen.port;
+    this.#log = parts.log;
+    this.#hooks = parts.hooks;
+  }
+
+  get state(): MemberState {
+    return this.#state;
+  }
+
+  /** host:port of the client door; the port is known once bound and kept over restarts. */
+  get endpoint(): string {
+    const host = this.#host.includes(":") ? `[${this.#host}]` : this.#host;
+    return `${host}:${this.#port}`;
+  }
+
+  /** Begins a life. The thread binds its port first and touches nothing else before `start`. */
+  spawn(): void {
+    clearTimeout(this.#restartTimer);
+    this.#wanted = true;
+    this.#state = "binding";
+    this.#fault = undefined;
+    const thread = new MemberThread(
+      { ...this.#data, listen: { host: this.#host, port: this.#port } },
+      {
+        onMessage: (message) => this.#onMessage(message),
+        onExit: (error) => this.#onExit(thread, error),
+      },
+    );
+    this.#thread = thread;
+  }
+
+  start(incarnation: number, members: readonly MemberInfo[]): void {
+    this.post({ kind: "start", incarnation, members });
+  }
+
+  /** Dropped when the member is down: what matters is said again to its next life. */
+  post(message: ToMember): void {
+    this.#thread?.post(message);
+  }
+
+  async stop(): Promise<void> {
+    this.#wanted = false;
+    clearTimeout(this.#restartTimer);
+    await this.#thread?.stop();
+  }
+
+  /** Crashes the thread and leaves it down until `spawn`. */
+  async kill(): Promise<void> {
+    this.#wanted = false;
+    clearTimeout(this.#restartTimer);
+    await this.#thread?.kill();
+  }
+
+  #onMessage(message: FromMember): void {
+    switch (message.kind) {
+      case "bound":
+        this.#port = message.port;
+        this.#state = "bound";
+        this.#hooks.onBound(this);
+        break;
+      case "started":
+        this.#state = "serving";
+        this.#servingSinceMs = performance.now();
+        this.#hooks.onServing(this, message);
+        break;
+      case "leader":
+        this.role = message.role;
+        this.leader = message.leader;
+        this.#hooks.onLeader(this);
+        break;
+      case "fault":
+        this.#fault = message;
+        break;
+    }
+  }
+
+  #onExit(thread: MemberThread, error: Error | undefined): void {
+    if (this.#thread !== thread) return;
+    this.#thread = undefined;
+    const lived = this.#state === "serving" ? performance.now() - this.#servingSinceMs : 0;
+    this.role = "follower";
+    this.leader = 0n;
+    this.#state = "down";
+    const why = this.#fault?.message ?? error?.stack ?? "its thread was stopped";
+    if (!this.#wanted) {
+      this.#hooks.onDown(this, why);
+    } else if (this.#fault?.permanent === true) {
+      this.#state = "failed";
+      this.#hooks.onFailed(this, why);
+    } else {
+      this.#hooks.onDown(this, why);
+      this.#scheduleRestart(lived);
+    }
+  }
+
+  #scheduleRestart(livedMs: number): void {
+    if (livedMs >= healthyAfterMs) this.#restartDelayMs = restartDelayMsMin;
+    this.#log.warn("member is started again", { member: this.name, delayMs: this.#restartDelayMs });
+    this.#restartTimer = setTimeout(() => this.spawn(), this.#restartDelayMs);
+    this.#restartDelayMs = Math.min(2 * this.#restartDelayMs, restartDelayMsMax);
+  }
+}

@@ -1,0 +1,278 @@
+// One Raft member: raft, log, state machine and waiting callers behind one `handle(event)`. Everything
+// runs to completion; the owner calls `turn()` once after the events of an event-loop turn.
+import type { Applier } from "../apply/applier.ts";
+import type { CommandKind } from "../apply/command.ts";
+import { type MemberId, noMember, type Term } from "../base/brand.ts";
+import { errStopped, errTooManyRequests } from "../base/errors.ts";
+import type { Clock, Log } from "../base/ports.ts";
+import type { RaftNode } from "../raft/node.ts";
+import type { Ready } from "../raft/ready.ts";
+import { type Entry, EntryKind } from "../raft/types.ts";
+import type { Engine } from "../storage/engine.ts";
+import type { RaftLogStore } from "../storage/raftLog.ts";
+import { decodeFrame } from "../transport/frame.ts";
+import type { PeerLink } from "../transport/link.ts";
+import { type MemberEvent, type MemberTiming, requestTicksMax } from "./events.ts";
+import { Jobs } from "./jobs.ts";
+import { Outbox } from "./outbox.ts";
+import { answerAll, Pending } from "./pending.ts";
+import { Pump } from "./pump.ts";
+import { Reads } from "./reads.ts";
+import type {
+  HashCompletion,
+  MemberInfo,
+  MemberService,
+  MemberStatus,
+  ProposalCompletion,
+  ReadCompletion,
+  StateReader,
+} from "./service.ts";
+import { StoreWriter } from "./storeWriter.ts";
+
+/** Applied but unwritten changes above this stop new proposals until the store caught up. */
+export const unflushedBytesMax = 128 << 20;
+
+export interface MemberConfig {
+  readonly clusterId: bigint;
+  readonly id: MemberId;
+  /** Grows with every start of this member. */
+  readonly incarnation: number;
+  readonly timing: MemberTiming;
+  readonly members: readonly MemberInfo[];
+}
+
+export interface MemberPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly link: PeerLink;
+  readonly raftLog: RaftLogStore;
+  readonly engine: Engine;
+  /** Asks the owner to call `turn()` soon; many calls, one turn. */
+  readonly requestTurn: () => void;
+  /** The member can no longer be trusted or go on; the owner must take it down. */
+  readonly fail: (error: Error) => void;
+  /** Leader or role changed. */
+  readonly onLeader?: (status: MemberStatus) => void;
+}
+
+export class Member implements MemberService {
+  readonly #config: MemberConfig;
+  readonly #ports: MemberPorts;
+  readonly #raft: RaftNode;
+  readonly #applier: Applier;
+  readonly #pending: Pending;
+  readonly #reads: Reads;
+  readonly #outbox: Outbox;
+  readonly #pump: Pump;
+  readonly #storeWriter: StoreWriter;
+  readonly #jobs: Jobs;
+  readonly #propose = (datas: readonly Uint8Array[]): void => void this.#raft.propose(datas);
+  readonly #askReadIndex = (requestId: number): void => this.#raft.readIndex(requestId);
+  #leader: MemberId = noMember;
+  #leaderTerm = -1;
+  #badFrames = 0;
+  #stopped = false;
+
+  constructor(
+    config: MemberConfig,
+    ports: MemberPorts,
+    core: { raft: RaftNode; applier: Applier },
+  ) {
+    this.#config = config;
+    this.#ports = ports;
+    this.#raft = core.raft;
+    this.#applier = core.applier;
+    const waitTicksMax = requestTicksMax(config.timing);
+    this.#pending = new Pending({
+      self: config.id,
+      incarnation: config.incarnation,
+      waitTicksMax,
+      resendTicksMin: 2 * config.timing.electionTicks,
+    });
+    this.#reads = new Reads({ waitTicksMax, retryTicks: Math.ceil(500 / config.timing.tickMs) });
+    this.#outbox = new Outbox(ports.link);
+    this.#pump = new Pump({
+      raft: core.raft,
+      log: ports.raftLog,
+      outbox: this.#outbox,
+      hooks: {
+        apply: (entries) => this.#apply(entries),
+        onReads: (ready) => this.#onReads(ready),
+        wake: ports.requestTurn,
+        fail: ports.fail,
+      },
+    });
+    this.#storeWriter = new StoreWriter({
+      clock: ports.clock,
+      engine: ports.engine,
+      source: core.applier,
+      onDone: (error) => this.#onBatchWritten(error),
+    });
+    this.#jobs = new Jobs(core.applier);
+  }
+
+  get clusterId(): bigint {
+    return this.#config.clusterId;
+  }
+
+  get id(): MemberId {
+    return this.#config.id;
+  }
+
+  get term(): Term {
+    return this.#raft.term;
+  }
+
+  get state(): StateReader {
+    return this.#applier;
+  }
+
+  /** Frames that could not be decoded and were dropped. */
+  get badFrames(): number {
+    return this.#badFrames;
+  }
+
+  handle(event: MemberEvent): void {
+    if (this.#stopped) return;
+    switch (event.kind) {
+      case "tick":
+        this.#onTick();
+        break;
+      case "frame":
+        this.#onFrame(event.from, event.bytes);
+        break;
+      case "campaign":
+        this.#raft.campaign();
+        break;
+      case "stop":
+        this.#onStop();
+        break;
+    }
+    this.#ports.requestTurn();
+  }
+
+  /** Everything that the events of this turn asked for: one batch, one quorum round, one frame a peer. */
+  turn(): void {
+    if (this.#stopped) return;
+    this.#pending.proposeTurn(this.#propose);
+    this.#reads.askTurn(this.#askReadIndex);
+    this.#pump.drain();
+    this.#noticeLeader();
+    this.#outbox.flush();
+    this.#storeWriter.turn();
+    if (this.#jobs.step()) this.#ports.requestTurn();
+  }
+
+  propose(kind: CommandKind, body: Uint8Array, completion: ProposalCompletion): void {
+    if (this.#stopped) completion.onRefused(errStopped);
+    else if (this.#applier.unflushedBytes > unflushedBytesMax)
+      completion.onRefused(errTooManyRequests);
+    else {
+      this.#pending.add(kind, body, completion);
+      this.#ports.requestTurn();
+    }
+  }
+
+  readIndex(completion: ReadCompletion): void {
+    if (this.#stopped) completion.onRefused(errStopped);
+    else {
+      this.#reads.add(completion);
+      this.#ports.requestTurn();
+    }
+  }
+
+  hashKv(revision: number, completion: HashCompletion): void {
+    this.#jobs.addHash(revision, completion);
+    this.#ports.requestTurn();
+  }
+
+  compactionSettled(done: () => void): void {
+    this.#jobs.addCompactionWaiter(done);
+    this.#ports.requestTurn();
+  }
+
+  status(): MemberStatus {
+    const raft = this.#raft.status();
+    const size = this.#ports.engine.size();
+    return {
+      id: raft.id,
+      role: raft.role,
+      term: raft.term,
+      leader: raft.leader,
+      commit: raft.commit,
+      applied: this.#applier.applied,
+      revision: this.#applier.revision,
+      dbSizeBytes: size.allocatedBytes,
+      dbSizeInUseBytes: size.inUseBytes,
+      isLearner: false,
+    };
+  }
+
+  members(): readonly MemberInfo[] {
+    return this.#config.members;
+  }
+
+  #onTick(): void {
+    this.#raft.tick();
+    this.#pending.tick(this.#propose);
+    this.#reads.tick(this.#askReadIndex);
+  }
+
+  #onFrame(from: MemberId, bytes: Uint8Array): void {
+    const frame = decodeFrame({ from, to: this.#config.id, bytes });
+    if (frame.kind === "bad") {
+      this.#badFrames++;
+      this.#ports.log.warn("dropped a frame that cannot be decoded", { from, why: frame.why });
+      return;
+    }
+    for (const message of frame.messages) this.#raft.step(message);
+  }
+
+  #apply(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      if (entry.kind !== EntryKind.normal) {
+        this.#applier.skip(entry);
+        continue;
+      }
+      const wanted = this.#pending.awaits(entry.data);
+      const outcomes = this.#applier.apply(entry, wanted);
+      if (!wanted) continue;
+      if (outcomes === undefined) {
+        this.#pending.renew(entry.data);
+        this.#ports.requestTurn();
+      } else answerAll(this.#pending.take(entry.data) ?? [], outcomes);
+    }
+    this.#reads.onApplied(this.#applier.applied);
+  }
+
+  #onReads(ready: Ready): void {
+    for (const state of ready.readStates) this.#reads.onConfirmed(state, this.#applier.applied);
+    for (const requestId of ready.readsLost) this.#reads.onLost(requestId);
+  }
+
+  #noticeLeader(): void {
+    const { leader, term } = this.#raft;
+    if (leader === this.#leader && term === this.#leaderTerm) return;
+    this.#leader = leader;
+    this.#leaderTerm = term;
+    if (leader !== noMember) {
+      this.#pending.onLeader(this.#propose);
+      this.#reads.onLeader(this.#askReadIndex);
+      this.#pump.drain();
+    }
+    this.#ports.onLeader?.(this.status());
+  }
+
+  #onBatchWritten(error: Error | undefined): void {
+    if (error !== undefined) this.#ports.fail(error);
+    else this.#jobs.onBatchWritten();
+    this.#ports.requestTurn();
+  }
+
+  #onStop(): void {
+    this.#stopped = true;
+    this.#pending.refuseAll(errStopped);
+    this.#reads.refuseAll(errStopped);
+    this.#jobs.refuseAll(errStopped);
+  }
+}

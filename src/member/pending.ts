@@ -1,0 +1,217 @@
+// Proposals that wait for their outcome, a batch per turn. A batch keeps its bytes until it is
+// applied, so that it can be proposed again when a leader is lost: the applier skips repeats.
+import { BatchBuilder, batchOrigin, type CommandKind, restampBatch } from "../apply/command.ts";
+import type { Outcome } from "../apply/outcome.ts";
+import type { MemberId } from "../base/brand.ts";
+import {
+  type EtcdError,
+  errTimeout,
+  errTimeoutLeaderFail,
+  errTooManyRequests,
+} from "../base/errors.ts";
+import type { ProposalCompletion } from "./service.ts";
+
+/** One raft entry holds at most this much, unless a single command is larger. */
+export const batchBytesMax = 1 << 20;
+/** Unanswered commands above this are refused. */
+export const pendingBytesMax = 64 << 20;
+export const pendingCommandsMax = 200_000;
+
+interface Batch {
+  sequence: number;
+  data: Uint8Array;
+  readonly completions: readonly ProposalCompletion[];
+  /** Of the commands' bodies, for the bound. */
+  readonly bodyBytes: number;
+  readonly bornTick: number;
+  sentTick: number;
+  resendTicks: number;
+}
+
+/** Where batches go; the result of raft's first step does not matter: what is lost is sent again. */
+export type ProposeBatches = (datas: readonly Uint8Array[]) => void;
+
+export class Pending {
+  readonly #self: MemberId;
+  readonly #incarnation: number;
+  readonly #waitTicksMax: number;
+  readonly #resendTicksMin: number;
+  readonly #builder = new BatchBuilder();
+  #collected: ProposalCompletion[] = [];
+  /** Sealed in this turn, not yet proposed. */
+  #sealed: Batch[] = [];
+  /** Proposed, by sequence; iteration order is order of sequence. */
+  readonly #waiting = new Map<number, Batch>();
+  #sequence = 0;
+  #bodyBytes = 0;
+  #openBodyBytes = 0;
+  #commands = 0;
+  #tick = 0;
+  #electionTick = Number.NEGATIVE_INFINITY;
+
+  constructor(options: {
+    self: MemberId;
+    incarnation: number;
+    waitTicksMax: number;
+    resendTicksMin: number;
+  }) {
+    this.#self = options.self;
+    this.#incarnation = options.incarnation;
+    this.#waitTicksMax = options.waitTicksMax;
+    this.#resendTicksMin = options.resendTicksMin;
+  }
+
+  /** Commands without an outcome yet. */
+  get commands(): number {
+    return this.#commands;
+  }
+
+  /** Adds a command to the batch of this turn; refuses within the call above the bounds. */
+  add(kind: CommandKind, body: Uint8Array, completion: ProposalCompletion): void {
+    if (this.#bodyBytes + body.length > pendingBytesMax || this.#commands >= pendingCommandsMax) {
+      completion.onRefused(errTooManyRequests);
+      return;
+    }
+    if (this.#builder.count > 0 && this.#builder.byteLength + body.length > batchBytesMax)
+      this.#seal();
+    this.#builder.add(kind, body);
+    this.#collected.push(completion);
+    this.#commands++;
+    this.#bodyBytes += body.length;
+    this.#openBodyBytes += body.length;
+  }
+
+  /** Ends the batch of the turn and proposes all that was sealed. */
+  proposeTurn(propose: ProposeBatches): void {
+    if (this.#builder.count > 0) this.#seal();
+    if (this.#sealed.length === 0) return;
+    const batches = this.#sealed;
+    this.#sealed = [];
+    for (const batch of batches) this.#waiting.set(batch.sequence, batch);
+    propose(batches.map((batch) => batch.data));
+  }
+
+  /**
+   * The batch of an applied entry if it waits here, else undefined. It waits no longer.
+   * `data` may be any member's batch.
+   */
+  take(data: Uint8Array): readonly ProposalCompletion[] | undefined {
+    if (this.#waiting.size === 0) return undefined;
+    const batch = this.#find(data);
+    if (batch === undefined) return undefined;
+    this.#forget(batch);
+    return batch.completions;
+  }
+
+  /** True when the outcome of this entry's commands is awaited here. */
+  awaits(data: Uint8Array): boolean {
+    return this.#waiting.size > 0 && this.#find(data) !== undefined;
+  }
+
+  /**
+   * The applier skipped this batch although it was never applied (a later one overtook it): it will
+   * never be, so it gets a new sequence and is proposed again.
+   */
+  renew(data: Uint8Array): void {
+    const batch = this.#find(data);
+    if (batch === undefined) return;
+    this.#waiting.delete(batch.sequence);
+    this.#sequence++;
+    batch.sequence = this.#sequence;
+    batch.data = restampBatch(batch.data, batch.sequence);
+    batch.sentTick = this.#tick;
+    this.#sealed.push(batch);
+  }
+
+  /** A new leader is known: whatever was proposed may have died with the old one. */
+  onLeader(propose: ProposeBatches): void {
+    this.#electionTick = this.#tick;
+    if (this.#waiting.size > 0) this.#proposeAgain(propose);
+  }
+
+  /** One tick passed: late batches are refused, silent ones proposed again, oldest first. */
+  tick(propose: ProposeBatches): void {
+    this.#tick++;
+    let resend = false;
+    for (const batch of this.#waiting.values()) {
+      if (this.#tick - batch.bornTick >= this.#waitTicksMax) {
+        this.#forget(batch);
+        refuseAll(batch.completions, this.#timeoutError(batch));
+      } else if (this.#tick - batch.sentTick >= batch.resendTicks) {
+        resend = true;
+      }
+    }
+    if (resend) this.#proposeAgain(propose);
+  }
+
+  /** Refuses everything with `error`, also what was not proposed yet. */
+  refuseAll(error: EtcdError): void {
+    if (this.#builder.count > 0) this.#seal();
+    const batches = [...this.#waiting.values(), ...this.#sealed];
+    this.#waiting.clear();
+    this.#sealed = [];
+    this.#bodyBytes = 0;
+    this.#commands = 0;
+    for (const batch of batches) refuseAll(batch.completions, error);
+  }
+
+  #seal(): void {
+    this.#sequence++;
+    const origin = {
+      member: this.#self,
+      incarnation: this.#incarnation,
+      sequence: this.#sequence,
+    };
+    this.#sealed.push({
+      sequence: this.#sequence,
+      data: this.#builder.finish(origin),
+      completions: this.#collected,
+      bodyBytes: this.#openBodyBytes,
+      bornTick: this.#tick,
+      sentTick: this.#tick,
+      resendTicks: this.#resendTicksMin,
+    });
+    this.#collected = [];
+    this.#openBodyBytes = 0;
+  }
+
+  #find(data: Uint8Array): Batch | undefined {
+    const origin = batchOrigin(data);
+    if (origin.member !== this.#self || origin.incarnation !== this.#incarnation) return undefined;
+    return this.#waiting.get(origin.sequence);
+  }
+
+  #forget(batch: Batch): void {
+    this.#waiting.delete(batch.sequence);
+    this.#commands -= batch.completions.length;
+    this.#bodyBytes -= batch.bodyBytes;
+  }
+
+  #proposeAgain(propose: ProposeBatches): void {
+    const batches = [...this.#waiting.values()];
+    for (const batch of batches) {
+      batch.sentTick = this.#tick;
+      batch.resendTicks *= 2;
+    }
+    propose(batches.map((batch) => batch.data));
+  }
+
+  #timeoutError(batch: Batch): EtcdError {
+    return batch.bornTick <= this.#electionTick ? errTimeoutLeaderFail : errTimeout;
+  }
+}
+
+/** Hands each caller its outcome; positions agree. */
+export function answerAll(
+  completions: readonly ProposalCompletion[],
+  outcomes: readonly Outcome[],
+): void {
+  for (let i = 0; i < completions.length; i++) {
+    const outcome = outcomes[i];
+    if (outcome !== undefined) completions[i]?.onOutcome(outcome);
+  }
+}
+
+function refuseAll(completions: readonly ProposalCompletion[], error: EtcdError): void {
+  for (const completion of completions) completion.onRefused(error);
+}

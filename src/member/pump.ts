@@ -1,0 +1,108 @@
+// Carries out each Ready in the safe order: send → persist → send what promises durability → apply.
+import type { LogIndex } from "../base/brand.ts";
+import type { Message } from "../raft/message.ts";
+import type { RaftNode } from "../raft/node.ts";
+import type { Ready } from "../raft/ready.ts";
+import type { Entry } from "../raft/types.ts";
+import type { RaftLogStore } from "../storage/raftLog.ts";
+import type { Outbox } from "./outbox.ts";
+
+/** A write of the log that is not durable yet. */
+interface Unsaved {
+  readonly persist: Ready["persist"];
+  readonly afterPersist: Message[];
+  done: boolean;
+}
+
+export interface PumpHooks {
+  /** Committed entries in order, each exactly once; durable here. */
+  apply(entries: readonly Entry[]): void;
+  onReads(ready: Ready): void;
+  /** A write completed in a later turn: the pump wants to run again. */
+  wake(): void;
+  /** The log failed: nothing it said can be trusted any more, the member must stop. */
+  fail(error: Error): void;
+}
+
+export class Pump {
+  readonly #raft: RaftNode;
+  readonly #log: RaftLogStore;
+  readonly #outbox: Outbox;
+  readonly #hooks: PumpHooks;
+  /** Oldest first; the log completes writes in order. */
+  readonly #unsaved: Unsaved[] = [];
+
+  constructor(parts: { raft: RaftNode; log: RaftLogStore; outbox: Outbox; hooks: PumpHooks }) {
+    this.#raft = parts.raft;
+    this.#log = parts.log;
+    this.#outbox = parts.outbox;
+    this.#hooks = parts.hooks;
+  }
+
+  /** Log writes under way. */
+  get unsavedCount(): number {
+    return this.#unsaved.length;
+  }
+
+  /** Runs until raft has nothing to do in this turn. */
+  drain(): void {
+    this.#releaseSaved();
+    while (this.#raft.hasReady()) {
+      this.#carryOut(this.#raft.ready());
+      this.#releaseSaved();
+    }
+  }
+
+  #carryOut(ready: Ready): void {
+    this.#outbox.add(ready.messages);
+    this.#persist(ready);
+    if (ready.committed.length > 0) {
+      this.#hooks.apply(ready.committed);
+      this.#raft.applied(lastIndexOf(ready.committed));
+    }
+    if (ready.readStates.length > 0 || ready.readsLost.length > 0) this.#hooks.onReads(ready);
+    this.#raft.advance();
+  }
+
+  #persist(ready: Ready): void {
+    const { hardState, entries, snapshot } = ready;
+    if (hardState === undefined && entries.length === 0 && snapshot === undefined) {
+      // Nothing new to save; what it promises may still wait for an earlier save.
+      const last = this.#unsaved.at(-1);
+      if (last === undefined) this.#outbox.add(ready.messagesAfterPersist);
+      else last.afterPersist.push(...ready.messagesAfterPersist);
+      return;
+    }
+    // The save may block this thread in a sync: peers should be writing at the same time.
+    if (ready.mustSync) this.#outbox.flush();
+    const unsaved: Unsaved = {
+      persist: ready.persist,
+      afterPersist: [...ready.messagesAfterPersist],
+      done: false,
+    };
+    this.#unsaved.push(unsaved);
+    unsaved.done = this.#log.save({ hardState, entries, snapshot }, ready.mustSync, (error) => {
+      if (error !== undefined) {
+        this.#hooks.fail(error);
+        return;
+      }
+      unsaved.done = true;
+      this.#hooks.wake();
+    });
+  }
+
+  #releaseSaved(): void {
+    while (this.#unsaved[0]?.done === true) {
+      const saved = this.#unsaved.shift();
+      if (saved === undefined) return;
+      this.#raft.persisted(saved.persist);
+      this.#outbox.add(saved.afterPersist);
+    }
+  }
+}
+
+function lastIndexOf(entries: readonly Entry[]): LogIndex {
+  const last = entries.at(-1);
+  if (last === undefined) throw new RangeError("no entries");
+  return last.index;
+}

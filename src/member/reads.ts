@@ -1,0 +1,143 @@
+// Linearizable reads: all that were asked in one turn share one quorum round (thesis 6.4), and are
+// served once the index that the round gave is applied here.
+import type { LogIndex } from "../base/brand.ts";
+import {
+  type EtcdError,
+  errLeaderChanged,
+  errTimeout,
+  errTooManyRequests,
+} from "../base/errors.ts";
+import type { ReadState } from "../raft/ready.ts";
+import type { ReadCompletion } from "./service.ts";
+
+/** Unanswered reads above this are refused. */
+export const readsMax = 200_000;
+
+interface Round {
+  readonly completions: readonly ReadCompletion[];
+  readonly bornTick: number;
+  askedTick: number;
+}
+
+interface Confirmed {
+  readonly index: LogIndex;
+  readonly completions: readonly ReadCompletion[];
+}
+
+/** Starts one quorum round; ids are fresh for every try (see traps: a reused context is never confirmed). */
+export type AskReadIndex = (requestId: number) => void;
+
+export class Reads {
+  readonly #waitTicksMax: number;
+  readonly #retryTicks: number;
+  #collected: ReadCompletion[] = [];
+  readonly #rounds = new Map<number, Round>();
+  /** Confirmed, waiting for the applied index; in order of confirmation. */
+  #confirmed: Confirmed[] = [];
+  #lastRequestId = 0;
+  #count = 0;
+  #tick = 0;
+
+  constructor(options: { waitTicksMax: number; retryTicks: number }) {
+    this.#waitTicksMax = options.waitTicksMax;
+    this.#retryTicks = options.retryTicks;
+  }
+
+  /** Reads without an answer yet. */
+  get count(): number {
+    return this.#count;
+  }
+
+  add(completion: ReadCompletion): void {
+    if (this.#count >= readsMax) {
+      completion.onRefused(errTooManyRequests);
+      return;
+    }
+    this.#count++;
+    this.#collected.push(completion);
+  }
+
+  /** One round for everything that was asked since the last turn. */
+  askTurn(ask: AskReadIndex): void {
+    if (this.#collected.length === 0) return;
+    const completions = this.#collected;
+    this.#collected = [];
+    this.#ask({ completions, bornTick: this.#tick, askedTick: this.#tick }, ask);
+  }
+
+  /** A round succeeded: serve its reads, now or when `applied` reaches its index. */
+  onConfirmed(state: ReadState, applied: LogIndex): void {
+    const round = this.#rounds.get(state.requestId);
+    if (round === undefined) return;
+    this.#rounds.delete(state.requestId);
+    if (state.index <= applied) this.#serve(round.completions);
+    else this.#confirmed.push({ index: state.index, completions: round.completions });
+  }
+
+  /**
+   * Raft will never answer this round: its reads ask again with the next tick or the next leader.
+   * Not at once: without a leader the question would come back within the same turn, for ever.
+   */
+  onLost(requestId: number): void {
+    const round = this.#rounds.get(requestId);
+    if (round !== undefined) round.askedTick = this.#tick - this.#retryTicks;
+  }
+
+  onApplied(applied: LogIndex): void {
+    if (this.#confirmed.length === 0) return;
+    const ready = this.#confirmed.filter((read) => read.index <= applied);
+    if (ready.length === 0) return;
+    this.#confirmed = this.#confirmed.filter((read) => read.index > applied);
+    for (const read of ready) this.#serve(read.completions);
+  }
+
+  /** A new leader: rounds of the old one are asked again at once. */
+  onLeader(ask: AskReadIndex): void {
+    const rounds = [...this.#rounds.values()];
+    this.#rounds.clear();
+    for (const round of rounds) this.#ask(round, ask);
+  }
+
+  /** One tick passed: old rounds are refused, silent ones asked again with a fresh id. */
+  tick(ask: AskReadIndex): void {
+    this.#tick++;
+    for (const [requestId, round] of [...this.#rounds]) {
+      if (this.#tick - round.bornTick >= this.#waitTicksMax) {
+        this.#rounds.delete(requestId);
+        this.#refuse(round.completions, errTimeout);
+      } else if (this.#tick - round.askedTick >= this.#retryTicks) {
+        this.#rounds.delete(requestId);
+        this.#ask(round, ask);
+      }
+    }
+  }
+
+  refuseAll(error: EtcdError = errLeaderChanged): void {
+    const waiting = [
+      this.#collected,
+      ...[...this.#rounds.values()].map((round) => round.completions),
+      ...this.#confirmed.map((read) => read.completions),
+    ];
+    this.#collected = [];
+    this.#rounds.clear();
+    this.#confirmed = [];
+    for (const completions of waiting) this.#refuse(completions, error);
+  }
+
+  #ask(round: Round, ask: AskReadIndex): void {
+    this.#lastRequestId++;
+    round.askedTick = this.#tick;
+    this.#rounds.set(this.#lastRequestId, round);
+    ask(this.#lastRequestId);
+  }
+
+  #serve(completions: readonly ReadCompletion[]): void {
+    this.#count -= completions.length;
+    for (const completion of completions) completion.onReady();
+  }
+
+  #refuse(completions: readonly ReadCompletion[], error: EtcdError): void {
+    this.#count -= completions.length;
+    for (const completion of completions) completion.onRefused(error);
+  }
+}

@@ -1,0 +1,60 @@
+// When applied changes go to the store: in batches, one under way at a time, behind the answers.
+import type { Clock } from "../base/ports.ts";
+import type { Engine, EngineBatch } from "../storage/engine.ts";
+
+/** A batch leaves when this much waits ... */
+export const flushRows = 1_000;
+/** ... or when the oldest change has waited this long. */
+export const flushDelayMs = 10;
+
+/** What collects changes between batches; the applier. */
+export interface ChangeSource {
+  /** Rows that wait for the next batch. */
+  readonly unflushedRows: number;
+  /** Everything that changed since the last batch, with applied index and term; undefined: nothing. */
+  takeBatch(): EngineBatch | undefined;
+  /** The batch taken last is in the engine. */
+  batchWritten(): void;
+}
+
+export class StoreWriter {
+  readonly #clock: Clock;
+  readonly #engine: Engine;
+  readonly #source: ChangeSource;
+  readonly #onDone: (error: Error | undefined) => void;
+  #busy = false;
+  #lastFlushMs: number;
+
+  constructor(parts: {
+    clock: Clock;
+    engine: Engine;
+    source: ChangeSource;
+    onDone: (error: Error | undefined) => void;
+  }) {
+    this.#clock = parts.clock;
+    this.#engine = parts.engine;
+    this.#source = parts.source;
+    this.#onDone = parts.onDone;
+    this.#lastFlushMs = parts.clock.nowMs();
+  }
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  /** Called once per turn and per tick. */
+  turn(): void {
+    if (this.#busy) return;
+    const nowMs = this.#clock.nowMs();
+    if (this.#source.unflushedRows < flushRows && nowMs - this.#lastFlushMs < flushDelayMs) return;
+    const batch = this.#source.takeBatch();
+    if (batch === undefined) return;
+    this.#busy = true;
+    this.#lastFlushMs = nowMs;
+    this.#engine.submit(batch, (error) => {
+      this.#busy = false;
+      if (error === undefined) this.#source.batchWritten();
+      this.#onDone(error);
+    });
+  }
+}

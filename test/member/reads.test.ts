@@ -1,0 +1,110 @@
+// Linearizable reads: one round per turn, fresh ids, served at the applied index.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { LogIndex } from "../../src/base/brand.ts";
+import { type EtcdError, errStopped, errTimeout } from "../../src/base/errors.ts";
+import { Reads } from "../../src/member/reads.ts";
+import type { ReadCompletion } from "../../src/member/service.ts";
+
+class Reader implements ReadCompletion {
+  served = 0;
+  error: EtcdError | undefined;
+  onReady(): void {
+    this.served++;
+  }
+  onRefused(error: EtcdError): void {
+    this.error = error;
+  }
+}
+
+function setUp(): { reads: Reads; asked: number[]; ask: (id: number) => void } {
+  const asked: number[] = [];
+  return {
+    reads: new Reads({ waitTicksMax: 70, retryTicks: 5 }),
+    asked,
+    ask: (id) => void asked.push(id),
+  };
+}
+
+test("reads of one turn share a round; a turn without reads asks nothing", () => {
+  const { reads, asked, ask } = setUp();
+  const readers = [new Reader(), new Reader(), new Reader()];
+  for (const reader of readers) reads.add(reader);
+  reads.askTurn(ask);
+  reads.askTurn(ask);
+  assert.deepEqual(asked, [1]);
+  reads.onConfirmed({ requestId: 1, index: LogIndex(4) }, LogIndex(4));
+  assert.deepEqual(
+    readers.map((reader) => reader.served),
+    [1, 1, 1],
+  );
+  assert.equal(reads.count, 0);
+});
+
+test("a confirmed read waits until its index is applied", () => {
+  const { reads, ask } = setUp();
+  const reader = new Reader();
+  reads.add(reader);
+  reads.askTurn(ask);
+  reads.onConfirmed({ requestId: 1, index: LogIndex(9) }, LogIndex(8));
+  assert.equal(reader.served, 0);
+  reads.onApplied(LogIndex(8));
+  assert.equal(reader.served, 0);
+  reads.onApplied(LogIndex(9));
+  assert.equal(reader.served, 1);
+});
+
+test("a lost round is asked again with a fresh id, at the next tick and not within the turn", () => {
+  const { reads, asked, ask } = setUp();
+  const reader = new Reader();
+  reads.add(reader);
+  reads.askTurn(ask);
+  reads.onLost(1);
+  assert.deepEqual(asked, [1]);
+  reads.tick(ask);
+  assert.deepEqual(asked, [1, 2]);
+  reads.onConfirmed({ requestId: 1, index: LogIndex(1) }, LogIndex(1));
+  assert.equal(reader.served, 0, "an answer to the old id counts for nothing");
+  reads.onConfirmed({ requestId: 2, index: LogIndex(1) }, LogIndex(1));
+  assert.equal(reader.served, 1);
+});
+
+test("a silent round is retried every five ticks and refused after its time", () => {
+  const { reads, asked, ask } = setUp();
+  const reader = new Reader();
+  reads.add(reader);
+  reads.askTurn(ask);
+  for (let tick = 1; tick <= 69; tick++) reads.tick(ask);
+  assert.equal(asked.length, 1 + 13);
+  assert.equal(new Set(asked).size, asked.length, "ids are never used twice");
+  assert.equal(reader.error, undefined);
+  reads.tick(ask);
+  assert.equal(reader.error, errTimeout);
+});
+
+test("a new leader is asked at once", () => {
+  const { reads, asked, ask } = setUp();
+  reads.add(new Reader());
+  reads.askTurn(ask);
+  reads.onLeader(ask);
+  assert.deepEqual(asked, [1, 2]);
+});
+
+test("stopping refuses collected, asked and confirmed reads", () => {
+  const { reads, ask } = setUp();
+  const readers = [new Reader(), new Reader(), new Reader()];
+  const [confirmed, asked, collected] = readers;
+  assert.ok(confirmed && asked && collected);
+  reads.add(confirmed);
+  reads.askTurn(ask);
+  reads.onConfirmed({ requestId: 1, index: LogIndex(5) }, LogIndex(0));
+  reads.add(asked);
+  reads.askTurn(ask);
+  reads.add(collected);
+  reads.refuseAll(errStopped);
+  assert.deepEqual(
+    readers.map((reader) => reader.error),
+    [errStopped, errStopped, errStopped],
+  );
+  assert.equal(reads.count, 0);
+});
