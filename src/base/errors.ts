@@ -58,6 +58,7 @@ export const errDuplicateKey = refusal(
   invalidArgument,
   "etcdserver: duplicate key given in txn request",
 );
+export const errInvalidSortOption = refusal(invalidArgument, "etcdserver: invalid sort option");
 export const errCompacted = refusal(
   outOfRange,
   "etcdserver: mvcc: required revision has been compacted",
@@ -89,6 +90,14 @@ export const errTimeoutConnectionLost = refusal(
   "etcdserver: request timed out, possibly due to connection lost",
 );
 
+export const errCanceled = refusal(StatusCode.canceled, "etcdserver: request canceled");
+
+// Maintenance. The text is ours: etcd can raise alarms by hand.
+export const errAlarmUnsupported = refusal(
+  unimplemented,
+  "etcdserver: raising an alarm by request is not supported",
+);
+
 // Health service.
 export const errUnknownService = refusal(notFound, "unknown service");
 
@@ -101,6 +110,12 @@ export const errServiceNotServed = (service: string): EtcdError =>
 /** RESOURCE_EXHAUSTED: a gRPC message above the receive limit; sizes in bytes. */
 export const errMessageTooLarge = (size: number, sizeMax: number): EtcdError =>
   refusal(resourceExhausted, `grpc: received message larger than max (${size} vs. ${sizeMax})`);
+/** RESOURCE_EXHAUSTED: an answer above the send limit; sizes in bytes. */
+export const errAnswerTooLarge = (size: number, sizeMax: number): EtcdError =>
+  refusal(
+    resourceExhausted,
+    `grpc: trying to send message larger than max (${size} vs. ${sizeMax})`,
+  );
 /** INTERNAL: the request bytes are not a message of the expected type. */
 export const errMalformed = (why: string): EtcdError =>
-  refusal(StatusCode.internal, `grpc: failed to unmarshal the received message: ${why}`);
+  refusal(StatusCode.internal, `grpc: error unmarshalling request: ${why}`);

@@ -6,9 +6,11 @@
 //
 // Callers write the fields of a message from the last to the first. Zero values are left out, as
 // proto3 does; `…Present` keeps them.
-import { assert } from "../base/assert.ts";
+import { errAnswerTooLarge } from "../base/errors.ts";
 
 const two32 = 0x1_0000_0000;
+/** gRPC's default send limit. */
+const sendBytesMax = 0x7fff_ffff;
 const capacityMin = 4096;
 /** A buffer larger than this is given up after its message: one huge answer pins no memory. */
 const keptBytesMax = 1_048_576;
@@ -16,8 +18,14 @@ const keptBytesMax = 1_048_576;
 const loopBytesMax = 24;
 
 export class Writer {
+  readonly #messageBytesMax: number;
   #buffer: Buffer = Buffer.allocUnsafeSlow(capacityMin);
   #offset = capacityMin;
+
+  /** Every write that would make the message longer than the limit throws `errAnswerTooLarge`. */
+  constructor(messageBytesMax: number = sendBytesMax) {
+    this.#messageBytesMax = messageBytesMax;
+  }
 
   /**
    * The message written since the last `finish`.
@@ -26,8 +34,7 @@ export class Writer {
    */
   finish(): Uint8Array {
     const message = this.#buffer.subarray(this.#offset);
-    if (this.#buffer.length > keptBytesMax) this.#buffer = Buffer.allocUnsafeSlow(capacityMin);
-    this.#offset = this.#buffer.length;
+    this.#reset();
     return message;
   }
 
@@ -58,6 +65,11 @@ export class Writer {
 
   stringPresent(tag: number, value: string): void {
     this.bytesPresent(tag, Buffer.from(value, "utf8"));
+  }
+
+  /** A repeated field; its values are given in their own order. */
+  strings(tag: number, values: readonly string[]): void {
+    for (const value of values.toReversed()) this.stringPresent(tag, value);
   }
 
   bool(tag: number, value: boolean): void {
@@ -142,11 +154,21 @@ export class Writer {
 
   #grow(count: number): void {
     const used = this.mark();
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, used + count));
+    const needed = used + count;
+    if (needed > this.#messageBytesMax) {
+      this.#reset();
+      throw errAnswerTooLarge(needed, this.#messageBytesMax);
+    }
+    const capacity = Math.min(this.#buffer.length * 2, this.#messageBytesMax);
+    const larger = Buffer.allocUnsafeSlow(Math.max(capacity, needed));
     this.#buffer.copy(larger, larger.length - used, this.#offset);
     this.#offset = larger.length - used;
     this.#buffer = larger;
-    assert(this.#offset >= count, "a grown buffer has room");
+  }
+
+  #reset(): void {
+    if (this.#buffer.length > keptBytesMax) this.#buffer = Buffer.allocUnsafeSlow(capacityMin);
+    this.#offset = this.#buffer.length;
   }
 }
 

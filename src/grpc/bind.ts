@@ -1,0 +1,62 @@
+// Which path is served by which method of api/.
+import { ClusterService } from "../api/cluster.ts";
+import { Headers } from "../api/header.ts";
+import { HealthService } from "../api/health.ts";
+import { KvService } from "../api/kv.ts";
+import { MaintenanceService } from "../api/maintenance.ts";
+import { noMember } from "../base/brand.ts";
+import { errNoLeader } from "../base/errors.ts";
+import type { MemberService } from "../member/service.ts";
+import { Writer } from "../proto/writer.ts";
+import type { MethodTable, StreamMethod, UnaryMethod } from "./call.ts";
+
+/**
+ * Services that etcd registers. A path of one of them that is not in the table is answered by
+ * `errUnknownMethod`, any other by `errServiceNotServed`.
+ */
+export const knownServices: ReadonlySet<string> = new Set([
+  "etcdserverpb.KV",
+  "etcdserverpb.Watch",
+  "etcdserverpb.Lease",
+  "etcdserverpb.Cluster",
+  "etcdserverpb.Maintenance",
+  "etcdserverpb.Auth",
+  "v3lockpb.Lock",
+  "v3electionpb.Election",
+  "grpc.health.v1.Health",
+]);
+
+export function bindMethods(member: MemberService): MethodTable {
+  const headers = new Headers(member);
+  // Calls of one member run in one thread and copy their answers: one writer serves them all.
+  const writer = new Writer();
+  const kv = new KvService(member, headers, writer);
+  const cluster = new ClusterService(member, headers, writer);
+  const maintenance = new MaintenanceService(member, headers, writer);
+  const health = new HealthService(writer);
+  const unary = new Map<string, UnaryMethod>([
+    ["/etcdserverpb.KV/Range", kv.range],
+    ["/etcdserverpb.KV/Put", kv.put],
+    ["/etcdserverpb.KV/DeleteRange", kv.deleteRange],
+    ["/etcdserverpb.KV/Txn", kv.txn],
+    ["/etcdserverpb.KV/Compact", kv.compact],
+    ["/etcdserverpb.Cluster/MemberList", cluster.memberList],
+    ["/etcdserverpb.Maintenance/Status", maintenance.status],
+    ["/etcdserverpb.Maintenance/Alarm", maintenance.alarm],
+    ["/etcdserverpb.Maintenance/HashKV", maintenance.hashKv],
+    ["/grpc.health.v1.Health/Check", health.check],
+    ["/grpc.health.v1.Health/List", health.list],
+  ]);
+  for (const [path, method] of unary) unary.set(path, withLeaderRule(member, method));
+  const stream = new Map<string, StreamMethod>([["/grpc.health.v1.Health/Watch", health.watch]]);
+  return { unary, stream };
+}
+
+/** With the header `hasleader: true` a call fails at once when the member knows no leader. */
+function withLeaderRule(member: MemberService, method: UnaryMethod): UnaryMethod {
+  return (call, message) => {
+    if (call.metadata("hasleader") === "true" && member.status().leader === noMember) {
+      call.fail(errNoLeader);
+    } else method(call, message);
+  };
+}
