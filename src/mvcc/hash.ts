@@ -1,0 +1,92 @@
+// Content hash of the key space up to a revision, in bounded steps between other work. It covers
+// revision, kind and row of everything that compaction keeps, so it is equal on members with the same
+// compacted revision, whatever each has swept or written yet.
+import { Revision } from "../base/brand.ts";
+import { errCompacted, errFutureRevision } from "../base/errors.ts";
+import { finished, mixBytes, mixInteger } from "./digest.ts";
+import { visitHistory } from "./history.ts";
+import { rowKeyText, rowOfStored } from "./row.ts";
+import type { StoreState } from "./state.ts";
+
+export interface ContentHash {
+  /** Unsigned 32 bits. */
+  readonly hash: number;
+  readonly hashRevision: Revision;
+  /** -1 when never compacted. */
+  readonly compactRevision: number;
+}
+
+export class HashRun {
+  readonly #state: StoreState;
+  readonly #revision: number;
+  #compacted: number;
+  #digest = 0;
+  #nextMain = 0;
+  #nextSub = 0;
+
+  /**
+   * @param revision 0: the current one.
+   * @throws {EtcdError} compacted or future revision.
+   */
+  constructor(state: StoreState, revision: number) {
+    if (revision > state.revision) throw errFutureRevision;
+    if (revision !== 0 && revision < state.compacted) throw errCompacted;
+    this.#state = state;
+    this.#revision = revision === 0 ? state.revision : revision;
+    this.#compacted = state.compacted;
+  }
+
+  /**
+   * Takes up to `rowsMax` rows in. A compaction since the last step makes it start again, as rows
+   * that it would have counted may be gone.
+   *
+   * @returns the hash when it is complete.
+   * @throws {EtcdError} compacted, when a compaction went past the revision.
+   */
+  step(rowsMax: number): ContentHash | undefined {
+    this.#noticeCompaction();
+    let rows = 0;
+    let complete = true;
+    const from = { main: this.#nextMain, sub: this.#nextSub };
+    const source = { engine: this.#state.engine, recent: this.#state.rows.recent };
+    visitHistory(source, from, (main, sub, stored) => {
+      if (main > this.#revision) return false;
+      if (rows === rowsMax) {
+        complete = false;
+        return false;
+      }
+      rows++;
+      this.#nextMain = main;
+      this.#nextSub = sub + 1;
+      if (main > this.#compacted || this.#isKept(main, sub, stored)) this.#mix(main, sub, stored);
+      return true;
+    });
+    if (!complete) return undefined;
+    return {
+      hash: finished(this.#digest),
+      hashRevision: Revision(this.#revision),
+      compactRevision: this.#compacted,
+    };
+  }
+
+  #noticeCompaction(): void {
+    const { compacted } = this.#state;
+    if (compacted === this.#compacted) return;
+    if (this.#revision < compacted) throw errCompacted;
+    this.#compacted = compacted;
+    this.#digest = 0;
+    this.#nextMain = 0;
+    this.#nextSub = 0;
+  }
+
+  /** Whether compaction keeps a put at or below its revision. A tombstone there never counts. */
+  #isKept(main: number, sub: number, stored: Uint8Array): boolean {
+    const version = this.#state.index.get(rowKeyText(rowOfStored(stored)))?.at(this.#compacted);
+    return version !== undefined && version.modified === main && version.sub === sub;
+  }
+
+  #mix(main: number, sub: number, stored: Uint8Array): void {
+    const head = mixInteger(mixInteger(this.#digest, main), sub);
+    this.#digest = mixBytes(head, stored, 0, stored.length);
+  }
+}

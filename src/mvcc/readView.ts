@@ -1,0 +1,208 @@
+// Range at a revision, with etcd's order of work: fetch by key → filters → sort → limit → drop values.
+import type { Revision } from "../base/brand.ts";
+import { compareBytes, toLatin1 } from "../base/bytes.ts";
+import { errCompacted, errFutureRevision } from "../base/errors.ts";
+import type { KeyRange } from "./index.ts";
+import type { KeyIndex, KeyVersion } from "./keyIndex.ts";
+import { rowValue, withoutValue } from "./row.ts";
+import type { StoreState } from "./state.ts";
+
+/** The fields of a RangeRequest that the store looks at; the numbers are the protocol's. */
+export interface RangeQuery {
+  readonly key: Uint8Array;
+  /** Empty: the one key. One zero byte: all keys from `key` on. */
+  readonly rangeEnd: Uint8Array;
+  /** 0 or less: no limit. */
+  readonly limit: number;
+  /** 0 or less: the current one. */
+  readonly revision: number;
+  readonly sortOrder: number;
+  readonly sortTarget: number;
+  readonly keysOnly: boolean;
+  readonly countOnly: boolean;
+  /** 0 switches each of these off. */
+  readonly minModRevision: number;
+  readonly maxModRevision: number;
+  readonly minCreateRevision: number;
+  readonly maxCreateRevision: number;
+}
+
+export interface RangeRows {
+  readonly rows: readonly Uint8Array[];
+  readonly more: boolean;
+  readonly count: number;
+}
+
+const Order = { none: 0, descend: 2 } as const;
+const Target = { key: 0, version: 1, create: 2, mod: 3, value: 4 } as const;
+const noRows: readonly Uint8Array[] = [];
+const nothing: RangeRows = { rows: noRows, more: false, count: 0 };
+
+/** Keys that a request means by key and range end. */
+export function keyRange(key: Uint8Array, rangeEnd: Uint8Array): KeyRange {
+  const from = toLatin1(key);
+  if (rangeEnd.length === 0) return { from, to: `${from}\0` };
+  return { from, to: isOpenEnd(rangeEnd) ? undefined : toLatin1(rangeEnd) };
+}
+
+const isOpenEnd = (rangeEnd: Uint8Array): boolean => rangeEnd.length === 1 && rangeEnd[0] === 0;
+
+export class ReadView {
+  readonly #state: StoreState;
+
+  constructor(state: StoreState) {
+    this.#state = state;
+  }
+
+  /** @throws {EtcdError} compacted or future revision. */
+  range(query: RangeQuery): RangeRows {
+    const current = this.#state.revision;
+    const refusal = this.refusalAt(query.revision);
+    if (refusal !== undefined) throw refusal;
+    const revision = query.revision <= 0 ? current : query.revision;
+    if (query.rangeEnd.length === 0) return this.#point(query, revision);
+    const range = keyRange(query.key, query.rangeEnd);
+    if (query.countOnly) return { ...nothing, count: this.#count(range, revision) };
+    return this.#list(query, range, revision);
+  }
+
+  /** Why a range at `revision` (0 or less: current) cannot be read. */
+  refusalAt(revision: number): typeof errCompacted | undefined {
+    if (revision > this.#state.revision) return errFutureRevision;
+    if (revision > 0 && revision < this.#state.compacted) return errCompacted;
+    return undefined;
+  }
+
+  /** The row of one key (latin1) at a revision that is not compacted; undefined when there is none. */
+  rowAt(key: string, revision: Revision): Uint8Array | undefined {
+    const version = this.#state.index.get(key)?.at(revision);
+    return version === undefined ? undefined : this.rowOf(version);
+  }
+
+  /** The row of a living key as it is now. */
+  currentRow(entry: KeyIndex): Uint8Array {
+    return this.#state.rows.read(entry.main, entry.sub);
+  }
+
+  /** Living keys of a range as they are now, ascending. */
+  entries(range: KeyRange): KeyIndex[] {
+    const found: KeyIndex[] = [];
+    this.#state.index.visit(range, (entry) => {
+      if (entry.alive) found.push(entry);
+      return true;
+    });
+    return found;
+  }
+
+  /** A living key (latin1) as it is now. */
+  entry(key: string): KeyIndex | undefined {
+    const entry = this.#state.index.get(key);
+    return entry?.alive ? entry : undefined;
+  }
+
+  rowOf(version: KeyVersion): Uint8Array {
+    return this.#state.rows.read(version.modified, version.sub);
+  }
+
+  #point(query: RangeQuery, revision: number): RangeRows {
+    const entry = this.#state.index.get(toLatin1(query.key));
+    if (entry === undefined) return nothing;
+    if (revision >= entry.main && !hasFilter(query)) {
+      if (!entry.alive) return nothing;
+      if (query.countOnly) return { rows: noRows, more: false, count: 1 };
+      const row = this.#state.rows.read(entry.main, entry.sub);
+      return { rows: [query.keysOnly ? withoutValue(row) : row], more: false, count: 1 };
+    }
+    const version = entry.at(revision);
+    if (version === undefined) return nothing;
+    if (query.countOnly) return { rows: noRows, more: false, count: 1 };
+    return this.#answer(query, [version], 1);
+  }
+
+  #list(query: RangeQuery, range: KeyRange, revision: number): RangeRows {
+    const filtered = hasFilter(query);
+    // One key more than the limit tells whether there are more. With an order or a filter all keys
+    // are fetched first. Order NONE with another target than KEY is cut before it is sorted, as etcd does.
+    const fetchMax =
+      query.limit > 0 && query.sortOrder === Order.none && !filtered
+        ? query.limit + 1
+        : Number.MAX_SAFE_INTEGER;
+    const found: KeyVersion[] = [];
+    this.#state.index.visit(range, (entry) => {
+      const version = entry.at(revision);
+      if (version !== undefined) found.push(version);
+      return found.length < fetchMax;
+    });
+    const count = found.length < fetchMax ? found.length : this.#count(range, revision);
+    return this.#answer(query, found, count);
+  }
+
+  #answer(query: RangeQuery, found: readonly KeyVersion[], count: number): RangeRows {
+    const kept = hasFilter(query) ? found.filter((version) => passes(query, version)) : found;
+    const sorted = this.#sorted(query, kept);
+    const more = query.limit > 0 && sorted.length > query.limit;
+    const cut = more ? sorted.slice(0, query.limit) : sorted;
+    const rows: Uint8Array[] = [];
+    for (const version of cut) {
+      const row = this.rowOf(version);
+      rows.push(query.keysOnly ? withoutValue(row) : row);
+    }
+    return { rows, more, count };
+  }
+
+  /** Ties keep the order of keys, in both directions; etcd promises none. Unknown targets do not sort. */
+  #sorted(query: RangeQuery, found: readonly KeyVersion[]): readonly KeyVersion[] {
+    const down = query.sortOrder === Order.descend;
+    switch (query.sortTarget) {
+      case Target.key:
+        return down ? found.toReversed() : found;
+      case Target.version:
+        return sortedBy(found, down, (a, b) => a.version - b.version);
+      case Target.create:
+        return sortedBy(found, down, (a, b) => a.created - b.created);
+      case Target.mod:
+        return sortedBy(found, down, (a, b) => a.modified - b.modified);
+      case Target.value:
+        return this.#sortedByValue(found, down);
+      default:
+        return found;
+    }
+  }
+
+  #sortedByValue(found: readonly KeyVersion[], down: boolean): readonly KeyVersion[] {
+    const pairs = found.map((version) => ({ version, value: rowValue(this.rowOf(version)) }));
+    return sortedBy(pairs, down, (a, b) => compareBytes(a.value, b.value)).map((p) => p.version);
+  }
+
+  #count(range: KeyRange, revision: number): number {
+    if (revision >= this.#state.revision) return this.#state.index.countAlive(range);
+    let count = 0;
+    this.#state.index.visit(range, (entry) => {
+      if (entry.at(revision) !== undefined) count++;
+      return true;
+    });
+    return count;
+  }
+}
+
+function sortedBy<T>(items: readonly T[], down: boolean, order: (a: T, b: T) => number): T[] {
+  return items.toSorted(down ? (a, b) => order(b, a) : order);
+}
+
+function hasFilter(query: RangeQuery): boolean {
+  return (
+    query.minModRevision !== 0 ||
+    query.maxModRevision !== 0 ||
+    query.minCreateRevision !== 0 ||
+    query.maxCreateRevision !== 0
+  );
+}
+
+function passes(query: RangeQuery, { modified, created }: KeyVersion): boolean {
+  return (
+    (query.minModRevision === 0 || modified >= query.minModRevision) &&
+    (query.maxModRevision === 0 || modified <= query.maxModRevision) &&
+    (query.minCreateRevision === 0 || created >= query.minCreateRevision) &&
+    (query.maxCreateRevision === 0 || created <= query.maxCreateRevision)
+  );
+}

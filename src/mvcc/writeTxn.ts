@@ -1,0 +1,122 @@
+// Puts and deletes at one main revision, each with the next sub. Every change is visible at once: a
+// store has one thread, so nobody can look in between but the transaction itself.
+import { assert } from "../base/assert.ts";
+import { type LeaseId, noLease, Revision } from "../base/brand.ts";
+import type { KeyRange } from "./index.ts";
+import type { KeyIndex } from "./keyIndex.ts";
+import type { Change, StoreState } from "./state.ts";
+
+/** One per store, used again for every transaction: `begin`, changes, `end`. */
+export class WriteTxn {
+  readonly #state: StoreState;
+  #open = false;
+  #before = 0;
+  #sub = 0;
+  #changes: Change[] | undefined = undefined;
+
+  constructor(state: StoreState) {
+    this.#state = state;
+  }
+
+  begin(): void {
+    assert(!this.#open, "one transaction at a time");
+    this.#open = true;
+    this.#before = this.#state.revision;
+    this.#sub = 0;
+    this.#changes = this.#state.sink === undefined ? undefined : [];
+  }
+
+  /** Revision before the transaction. */
+  get before(): Revision {
+    return Revision(this.#before);
+  }
+
+  /** Revision of its changes; that before when there are none yet. */
+  get revision(): Revision {
+    return Revision(this.#state.revision);
+  }
+
+  get changed(): boolean {
+    return this.#sub > 0;
+  }
+
+  /**
+   * @param key   latin1, not empty.
+   * @param value copied.
+   * @param lease must exist, or be none.
+   */
+  put(key: string, value: Uint8Array, lease: LeaseId): void {
+    const state = this.#state;
+    const main = this.#before + 1;
+    const sub = this.#sub++;
+    const prevRow = this.#prevRow(key);
+    const entry = state.index.put(key, main, sub);
+    const row = state.writer.put(entry, value, lease);
+    state.revision = main;
+    state.rows.recent.append(main, sub, row);
+    state.digestRow(row);
+    if (lease === noLease) state.leases.detach(key);
+    else state.leases.attach(lease, key);
+    this.#changes?.push({ kind: "put", key, row, prevRow });
+  }
+
+  /**
+   * Deletes the living keys of a range, in key order.
+   *
+   * @param deletedRows gets the rows as they were, when given.
+   * @returns how many there were.
+   */
+  deleteRange(range: KeyRange, deletedRows?: Uint8Array[]): number {
+    const doomed: KeyIndex[] = [];
+    this.#state.index.visit(range, (entry) => {
+      if (entry.alive) doomed.push(entry);
+      return true;
+    });
+    for (const entry of doomed) {
+      deletedRows?.push(this.#state.rows.read(entry.main, entry.sub));
+      this.#delete(entry);
+    }
+    return doomed.length;
+  }
+
+  /** Deletes one key (latin1). @returns how many there were, 0 or 1. */
+  deleteKey(key: string, deletedRows?: Uint8Array[]): number {
+    const entry = this.#state.index.get(key);
+    if (entry === undefined || !entry.alive) return 0;
+    deletedRows?.push(this.#state.rows.read(entry.main, entry.sub));
+    this.#delete(entry);
+    return 1;
+  }
+
+  /** Closes the transaction and tells its changes. @returns the store's revision now. */
+  end(): Revision {
+    assert(this.#open, "a transaction ends once");
+    this.#open = false;
+    const changes = this.#changes;
+    this.#changes = undefined;
+    if (this.#sub > 0 && changes !== undefined) {
+      this.#state.sink?.onChanges(Revision(this.#state.revision), changes);
+    }
+    return Revision(this.#state.revision);
+  }
+
+  #delete(entry: KeyIndex): void {
+    const state = this.#state;
+    const main = this.#before + 1;
+    const sub = this.#sub++;
+    const prevRow = this.#prevRow(entry.key);
+    state.index.tombstone(entry, main, sub);
+    const row = state.writer.tombstone(entry.key, main);
+    state.revision = main;
+    state.rows.recent.append(main, sub, row);
+    state.digestRow(row);
+    state.leases.detach(entry.key);
+    this.#changes?.push({ kind: "delete", key: entry.key, row, prevRow });
+  }
+
+  #prevRow(key: string): Uint8Array | undefined {
+    if (this.#changes === undefined || !this.#state.sink?.wantsPrevRows) return undefined;
+    const version = this.#state.index.get(key)?.at(this.#before);
+    return version && this.#state.rows.read(version.modified, version.sub);
+  }
+}
