@@ -10,12 +10,23 @@ export interface ReadState {
 }
 
 /**
+ * Names one write: its term and last index at the time, for logs, and a `write` number that alone
+ * identifies it; term and index do not, since a log may be cut and grow to the same length again.
+ */
+export interface PersistMark {
+  readonly term: Term;
+  readonly index: LogIndex;
+  /** Rises with every write that needs a sync; otherwise that of the last completed one. */
+  readonly write: number;
+}
+
+/**
  * Duties of the caller, in this order:
  * 1. send `messages`; they promise nothing about the local disk, so they may leave before it;
  * 2. hand `snapshot`, `hardState` and `entries` to the log in one write; entries replace
  *    everything at or after the first one's index;
- * 3. when that write is durable, call `node.persisted(persist)` and only then send
- *    `messagesAfterPersist`;
+ * 3. when that write and all before it are durable, call `node.persisted(persist)` and only then
+ *    send `messagesAfterPersist`; a Ready without a write still waits for the earlier ones;
  * 4. apply `committed` (they are durable here already) and call `node.applied(index)`;
  * 5. call `node.advance()` once 2 was handed over; the next Ready may come before 3 is done.
  */
@@ -27,8 +38,8 @@ export interface Ready {
   readonly entries: readonly Entry[];
   /** False when only `commit` moved: then the write needs no sync. */
   readonly mustSync: boolean;
-  /** Last entry and the term in which it was handed over; a late completion is ignored. */
-  readonly persist: { readonly term: Term; readonly index: LogIndex };
+  /** What to give back to `persisted`. */
+  readonly persist: PersistMark;
   readonly messagesAfterPersist: readonly Message[];
   readonly committed: readonly Entry[];
   readonly readStates: readonly ReadState[];
@@ -38,6 +49,9 @@ export interface Ready {
 
 /** How a proposal fared on its first step; being accepted is no promise of commitment. */
 export type ProposeResult = "accepted" | "forwarded" | "noLeader" | "overloaded" | "transferring";
+
+/** How a change of membership fared: "busy" while another is unfinished or the leader is new. */
+export type MembershipResult = "accepted" | "notLeader" | "transferring" | "busy" | "invalid";
 
 /** For status calls, logs and tests. */
 export interface RaftStatus {

@@ -1,0 +1,155 @@
+// The state that the duties of a member share: term, role, log, what leaves. No duty lives here.
+import { type LogIndex, type MemberId, noMember, type Term } from "../base/brand.ts";
+import type { Random } from "../base/ports.ts";
+import type { RaftConfig } from "./config.ts";
+import { Durability } from "./durability.ts";
+import { RaftLog } from "./log.ts";
+import type { MembershipChange } from "./membership.ts";
+import { isVoter } from "./membership.ts";
+import type { Message } from "./message.ts";
+import type { Progress } from "./progress.ts";
+import { ForwardedReads, ReadRounds } from "./reads.ts";
+import type { ReadState } from "./ready.ts";
+import type { LogReader, Membership, Role } from "./types.ts";
+
+/** What the next Ready takes away. */
+export class Outbox {
+  messages: Message[] = [];
+  afterPersist: Message[] = [];
+  readStates: ReadState[] = [];
+  readsLost: number[] = [];
+
+  get empty(): boolean {
+    return (
+      this.messages.length === 0 &&
+      this.afterPersist.length === 0 &&
+      this.readStates.length === 0 &&
+      this.readsLost.length === 0
+    );
+  }
+}
+
+/** A leader's knowledge; made anew with every election that is won. */
+export interface Leadership {
+  readonly peers: Map<MemberId, Progress>;
+  /** Last durable index of each member, the leader's own included. */
+  readonly acked: Map<MemberId, LogIndex>;
+  /** Newest read round each member answered. */
+  readonly readAcked: Map<MemberId, number>;
+  /** The barrier of this term: before it is committed, `commit` may be older than the truth. */
+  readonly barrierIndex: LogIndex;
+  /** No other change of membership before this index is applied. */
+  membershipIndex: LogIndex;
+  uncommittedBytes: number;
+  /** Something may have to be sent: new entries, a new commit index, a window that opened. */
+  appendsDue: boolean;
+  heartbeatDue: boolean;
+  /** Leadership transfer (thesis 3.10). */
+  transferee: MemberId;
+  /** A successor was told to campaign: from here on a lease proves nothing in this term. */
+  leaseBroken: boolean;
+  /** Tick at which the newest confirmed round was sent. */
+  leaseTick: number;
+}
+
+/** Mutable on purpose; only the files of this room see it. */
+export class Core {
+  readonly config: RaftConfig;
+  readonly id: MemberId;
+  readonly log: RaftLog;
+  readonly durability: Durability;
+  readonly rounds = new ReadRounds();
+  readonly forwarded = new ForwardedReads();
+  readonly votes = new Map<MemberId, boolean>();
+  readonly #random: Random;
+  outbox = new Outbox();
+  term: Term;
+  vote: MemberId;
+  role: Role = "follower";
+  leader: MemberId = noMember;
+  leadership: Leadership | undefined;
+  membership: Membership;
+  /** Handed out as committed, to take effect when applied. */
+  unappliedChanges: { index: LogIndex; change: MembershipChange }[] = [];
+  /** Ticks since boot. */
+  now = 0;
+  electionElapsed = 0;
+  heartbeatElapsed = 0;
+  /** This time's patience, in [electionTicksMin, 2 * electionTicksMin). */
+  electionTicks = 0;
+
+  constructor(config: RaftConfig, reader: LogReader, random: Random) {
+    const { hardState, membership } = reader.initialState();
+    this.config = config;
+    this.id = config.id;
+    this.#random = random;
+    this.term = hardState.term;
+    this.vote = hardState.vote;
+    this.membership = membership;
+    this.log = new RaftLog(reader, { commit: hardState.commit, applied: config.applied });
+    this.durability = new Durability({
+      index: reader.lastIndex(),
+      term: hardState.term,
+      vote: hardState.vote,
+    });
+    this.drawElectionTicks();
+  }
+
+  /** May this member lead? Learners, strangers and members without a state may not. */
+  get promotable(): boolean {
+    return isVoter(this.membership, this.id) && this.log.pendingSnapshot === undefined;
+  }
+
+  drawElectionTicks(): void {
+    const min = this.config.electionTicksMin;
+    this.electionTicks = min + this.#random.integer(min);
+  }
+
+  /** Leaves whatever role there was, for `term`, which is never below the present one. */
+  becomeFollower(term: Term, leader: MemberId): void {
+    // A follower keeps its patience: candidates whose logs are old must not hold back the others.
+    if (this.role !== "follower") {
+      this.electionElapsed = 0;
+      this.drawElectionTicks();
+    }
+    this.enterTerm(term);
+    this.leaveLeadership();
+    this.role = "follower";
+    this.setLeader(leader);
+  }
+
+  /** A new term begins without a vote. */
+  enterTerm(term: Term): void {
+    if (term === this.term) return;
+    this.term = term;
+    this.vote = noMember;
+  }
+
+  setLeader(leader: MemberId): void {
+    if (leader === this.leader) return;
+    this.leader = leader;
+    for (const id of this.forwarded.abandon()) this.outbox.readsLost.push(id);
+  }
+
+  leaveLeadership(): void {
+    this.leadership = undefined;
+    for (const { from, requestId } of this.rounds.abandon()) {
+      if (from === this.id) this.outbox.readsLost.push(requestId);
+    }
+  }
+
+  /** Leaves at once; promises nothing about the disk. */
+  send(message: Message): void {
+    this.outbox.messages.push(message);
+  }
+
+  /** Leaves when everything up to now is on disk. */
+  sendAfterPersist(message: Message): void {
+    this.outbox.afterPersist.push(message);
+  }
+
+  /** An answer to `from` in the present term. */
+  replyTo(from: MemberId): { readonly from: MemberId; readonly to: MemberId; readonly term: Term } {
+    return { from: this.id, to: from, term: this.term };
+  }
+}

@@ -1,0 +1,140 @@
+// Obeying a leader: appends, heartbeats, snapshots (thesis 3.5, 5).
+import { LogIndex, type MemberId, noMember, Term } from "../base/brand.ts";
+import type { Core } from "./core.ts";
+import type { AppendMessage, HeartbeatMessage, SnapshotMessage } from "./message.ts";
+import { type Entry, EntryKind } from "./types.ts";
+
+/**
+ * Somebody leads in our term.
+ * @returns false for a second leader of one term, which cannot be.
+ */
+export function followLeader(core: Core, leader: MemberId): boolean {
+  if (core.role === "leader") return false;
+  const followsAnother = core.leader !== noMember && core.leader !== leader;
+  if (core.role === "follower" && followsAnother) return false;
+  if (core.role !== "follower" || core.leader !== leader) core.becomeFollower(core.term, leader);
+  core.electionElapsed = 0;
+  return true;
+}
+
+export function onAppend(core: Core, message: AppendMessage): void {
+  if (!wellFormed(message) || !followLeader(core, message.from)) return;
+  const { log } = core;
+  // What is committed agrees with every leader to come, so only the rest is compared.
+  const known = Math.max(0, Math.min(log.commit - message.prevIndex, message.entries.length));
+  if (message.prevIndex + known < log.commit) {
+    accept(core, message.from, log.commit);
+    return;
+  }
+  if (known === 0 && !log.matches({ index: message.prevIndex, term: message.prevTerm })) {
+    reject(core, message);
+    return;
+  }
+  if (!merge(core, message.entries, known)) return;
+  const last = LogIndex(message.prevIndex + message.entries.length);
+  log.commitTo(LogIndex(Math.min(message.commit, last)));
+  accept(core, message.from, last);
+}
+
+/** Contiguous, terms in order and not from the future; the sender may be anybody. */
+function wellFormed({ entries, prevIndex, prevTerm, term }: AppendMessage): boolean {
+  if (prevTerm > term) return false;
+  let before = prevTerm;
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i];
+    if (entry === undefined || entry.index !== prevIndex + 1 + i) return false;
+    if (!(entry.term >= before && entry.term <= term && entry.term > 0)) return false;
+    if (!(entry.kind >= EntryKind.normal && entry.kind <= EntryKind.membership)) return false;
+    before = entry.term;
+  }
+  return true;
+}
+
+/**
+ * Puts entries after the first `known` into the log, from the first that is new or different.
+ * @returns false when they contradict a commit: then the sender is no leader of this cluster.
+ */
+function merge(core: Core, entries: readonly Entry[], known: number): boolean {
+  const { log } = core;
+  let same = known;
+  for (; same < entries.length; same++) {
+    const entry = entries[same];
+    if (entry === undefined || !log.matches(entry)) break;
+  }
+  const first = entries[same];
+  if (first === undefined) return true;
+  if (first.index <= log.commit) return false;
+  if (first.index <= log.last) core.durability.cut(LogIndex(first.index - 1));
+  log.replaceFrom(same === 0 ? entries : entries.slice(same));
+  return true;
+}
+
+/** Several accepts of one turn become one: the last says it all. */
+function accept(core: Core, to: MemberId, index: LogIndex): void {
+  const waiting = core.outbox.afterPersist;
+  const last = waiting.at(-1);
+  if (last?.kind === "appendReply" && !last.rejected && last.to === to && last.term === core.term) {
+    if (last.index >= index) return;
+    waiting.pop();
+  }
+  const none = { hintIndex: LogIndex(0), hintTerm: Term(0) };
+  core.sendAfterPersist({
+    kind: "appendReply",
+    ...core.replyTo(to),
+    rejected: false,
+    index,
+    ...none,
+  });
+}
+
+/**
+ * Skips our whole run of terms above the leader's: in none of them can the logs agree. With the
+ * term found there the leader skips its own in turn, so a probe costs one round per term at most.
+ */
+function reject(core: Core, { from, prevIndex, prevTerm }: AppendMessage): void {
+  const hint = core.log.lastAtOrBelow({ index: prevIndex, term: prevTerm });
+  core.sendAfterPersist({
+    kind: "appendReply",
+    ...core.replyTo(from),
+    rejected: true,
+    index: prevIndex,
+    hintIndex: hint.index,
+    hintTerm: hint.term,
+  });
+}
+
+export function onHeartbeat(core: Core, { from, commit, readId }: HeartbeatMessage): void {
+  if (!followLeader(core, from)) return;
+  // The leader names no more than we acknowledged; one that names more is wrong about this log.
+  if (commit <= core.log.last) core.log.commitTo(commit);
+  core.send({ kind: "heartbeatReply", ...core.replyTo(from), readId });
+}
+
+/**
+ * The chunks of `meta` are here, complete: the log begins anew behind it. Told twice, or told what
+ * the log has already, it changes nothing.
+ */
+export function onSnapshot(core: Core, { from, meta }: SnapshotMessage): void {
+  if (!followLeader(core, from)) return;
+  const { log } = core;
+  if (meta.index > log.commit && log.matches(meta)) log.commitTo(meta.index);
+  if (meta.index > log.commit) {
+    core.durability.cut(log.commit);
+    log.restore(meta);
+    core.membership = meta.membership;
+    core.unappliedChanges = [];
+  }
+  accept(core, from, log.commit);
+}
+
+/** A leader of the past learns that its term is over; without it, it might never be heard again. */
+export function refuseStaleLeader(core: Core, from: MemberId): void {
+  core.sendAfterPersist({
+    kind: "appendReply",
+    ...core.replyTo(from),
+    rejected: true,
+    index: LogIndex(0),
+    hintIndex: LogIndex(0),
+    hintTerm: Term(0),
+  });
+}
