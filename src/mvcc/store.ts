@@ -49,12 +49,16 @@ export class Store {
   readonly #state: StoreState;
   readonly #compaction: Compaction;
   #applied: Applied;
+  /** What the engine holds of `swept`, and what the batch under way brings. */
+  #sweptWritten: number;
+  #sweptTaken: number;
   #staged: Staged[] = [];
   #stagedBytes = 0;
 
   private constructor(state: StoreState, applied: Applied) {
     this.#state = state;
     this.#applied = applied;
+    this.#sweptWritten = this.#sweptTaken = state.swept;
     this.read = new ReadView(state);
     this.write = new WriteTxn(state);
     this.#compaction = new Compaction(state);
@@ -140,9 +144,9 @@ export class Store {
     return this.#compaction.step(unitsMax);
   }
 
-  /** True when every row of the last compaction is deleted or part of the next batch. */
-  get sweepDone(): boolean {
-    return this.#compaction.done;
+  /** True when the rows of the last compaction are gone from the engine. */
+  get compactionSettled(): boolean {
+    return this.#sweptWritten >= this.#state.compacted;
   }
 
   /** Starts a hash up to `revision` (0: now). @throws {EtcdError} compacted or future revision. */
@@ -188,6 +192,7 @@ export class Store {
     this.#staged = [];
     this.#stagedBytes = 0;
     this.#applied = applied;
+    this.#sweptTaken = state.swept;
     state.dirty = false;
     return { puts, deletes };
   }
@@ -195,6 +200,7 @@ export class Store {
   /** The batch taken last is in the engine. */
   flushed(): void {
     this.#state.rows.recent.flushed();
+    this.#sweptWritten = this.#sweptTaken;
   }
 
   #takeRows(puts: EngineBatch["puts"][number][]): void {

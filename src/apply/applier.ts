@@ -1,0 +1,206 @@
+// Committed entries in, outcomes out. Everything here follows from the log alone, so that members that
+// applied the same entries hold the same state. Whole images of the state (image.ts) join here.
+import { assert } from "../base/assert.ts";
+import { LogIndex, type Revision, Term } from "../base/brand.ts";
+import { type EtcdError, errMalformed } from "../base/errors.ts";
+import type { HashRun } from "../mvcc/hash.ts";
+import { Store, type StoreOptions } from "../mvcc/store.ts";
+import {
+  decodeCompactionRequest,
+  decodeDeleteRangeRequest,
+  decodePutRequest,
+  decodeTxnRequest,
+} from "../proto/decodeRequests.ts";
+import type {
+  CompactionRequest,
+  DeleteRangeRequest,
+  PutRequest,
+  RangeRequest,
+  TxnRequest,
+} from "../proto/kv.ts";
+import { Malformed } from "../proto/reader.ts";
+import { type Entry, EntryKind } from "../raft/types.ts";
+import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
+import { batchOrigin, CommandKind, forEachCommand } from "./command.ts";
+import { type Command, firstRefusal, type Gate, type Gates, orderedGates } from "./gates.ts";
+import { Origins } from "./origins.ts";
+import type { Outcome, RangeResult, TxnResult } from "./outcome.ts";
+import { range } from "./range.ts";
+import { readTxn, txn } from "./txn.ts";
+import { deleteRange, keyRefusal, leaseRefusal, put } from "./writes.ts";
+
+export interface ApplierOptions extends StoreOptions {
+  readonly gates?: Gates;
+}
+
+export class Applier {
+  /** The key space; others read it and listen to its changes, but only the applier writes. */
+  readonly store: Store;
+  readonly #origins: Origins;
+  readonly #gates: readonly Gate[];
+  #applied: LogIndex;
+  #term: Term;
+
+  private constructor(store: Store, origins: Origins, gates: readonly Gate[]) {
+    this.store = store;
+    this.#origins = origins;
+    this.#gates = gates;
+    this.#applied = store.savedApplied.index;
+    this.#term = store.savedApplied.term;
+  }
+
+  /** Takes up the state as of the engine's last batch. */
+  static open(engine: Engine, options: ApplierOptions = {}): Applier {
+    const store = Store.open(engine, options);
+    return new Applier(store, Origins.load(engine), orderedGates(options.gates ?? {}));
+  }
+
+  /** Index of the last entry whose changes are visible. */
+  get applied(): LogIndex {
+    return this.#applied;
+  }
+
+  get appliedTerm(): Term {
+    return this.#term;
+  }
+
+  get revision(): Revision {
+    return this.store.revision;
+  }
+
+  /** Applied bytes that the engine does not hold. */
+  get unflushedBytes(): number {
+    return this.store.pendingBytes;
+  }
+
+  /** Rows that the next batch would write or delete. */
+  get unflushedRows(): number {
+    return this.store.waitingRows;
+  }
+
+  /** @throws {EtcdError} compacted or future revision. */
+  range(request: RangeRequest): RangeResult {
+    return range(this.store, request);
+  }
+
+  /** A txn of ranges only. @throws {EtcdError} compacted or future revision. */
+  readTxn(request: TxnRequest): TxnResult {
+    return readTxn(this.store, request);
+  }
+
+  /**
+   * Applies the next entry. One at or below `applied` is ignored.
+   *
+   * @returns an outcome per command when they are wanted. Undefined otherwise, and when the batch was
+   *          skipped because a newer one of its origin was applied before.
+   */
+  apply(entry: Entry, wanted: boolean): readonly Outcome[] | undefined {
+    if (!this.#advance(entry) || entry.kind !== EntryKind.normal) return undefined;
+    if (!this.#origins.advance(batchOrigin(entry.data))) return undefined;
+    const outcomes: Outcome[] = [];
+    forEachCommand(entry.data, (kind, body) => {
+      const outcome = this.#execute(kind, body, wanted);
+      if (outcome !== undefined && wanted) outcomes.push(outcome);
+    });
+    return wanted ? outcomes : undefined;
+  }
+
+  /** Takes note of an entry that means nothing to the state machine. */
+  skip(entry: Entry): void {
+    this.#advance(entry);
+  }
+
+  /** Everything that changed since the last batch; undefined for nothing. One at a time. */
+  takeBatch(): EngineBatch | undefined {
+    this.#origins.takeChanged((key, value) => this.store.stage(Table.meta, key, value));
+    return this.store.takeBatch({ index: this.#applied, term: this.#term });
+  }
+
+  /** The batch taken last is in the engine. */
+  batchWritten(): void {
+    this.store.flushed();
+  }
+
+  /** Hash over history up to `revision` (0: now). @throws {EtcdError} compacted or future revision. */
+  hash(revision: number): HashRun {
+    return this.store.hash(revision);
+  }
+
+  /** A bounded step of removing compacted rows. @returns true when another has something to do now. */
+  sweep(unitsMax: number): boolean {
+    return this.store.sweep(unitsMax);
+  }
+
+  /** True when the rows of the last compaction are gone from the engine. */
+  get compactionSettled(): boolean {
+    return this.store.compactionSettled;
+  }
+
+  #advance(entry: Entry): boolean {
+    if (entry.index <= this.#applied) return false;
+    assert(entry.index === this.#applied + 1, `entry ${entry.index} after ${this.#applied}`);
+    this.#applied = LogIndex(entry.index);
+    this.#term = Term(entry.term);
+    return true;
+  }
+
+  #execute(kind: CommandKind, body: Uint8Array, wanted: boolean): Outcome | undefined {
+    switch (kind) {
+      case CommandKind.put:
+        return this.#put(decodePutRequest(body), wanted);
+      case CommandKind.deleteRange:
+        return this.#deleteRange(decodeDeleteRangeRequest(body), wanted);
+      case CommandKind.txn:
+        return this.#txn(decodeTxnRequest(body), wanted);
+      case CommandKind.compact:
+        return this.#compact(decodeCompactionRequest(body));
+      default:
+        return refused(errMalformed(`unknown command ${kind}`));
+    }
+  }
+
+  #refusal(command: Command): EtcdError | undefined {
+    return this.#gates.length === 0 ? undefined : firstRefusal(this.#gates, command);
+  }
+
+  #put(request: PutRequest | Malformed, wanted: boolean): Outcome | undefined {
+    if (request instanceof Malformed) return refused(errMalformed(request.why));
+    const { store } = this;
+    const error =
+      this.#refusal({ kind: "put", request }) ??
+      leaseRefusal(store, request) ??
+      keyRefusal(store, request);
+    if (error !== undefined) return refused(error);
+    store.write.begin();
+    const result = put(store, request, wanted);
+    store.write.end();
+    return result;
+  }
+
+  #deleteRange(request: DeleteRangeRequest | Malformed, wanted: boolean): Outcome | undefined {
+    if (request instanceof Malformed) return refused(errMalformed(request.why));
+    const error = this.#refusal({ kind: "deleteRange", request });
+    if (error !== undefined) return refused(error);
+    this.store.write.begin();
+    const result = deleteRange(this.store, request, wanted);
+    this.store.write.end();
+    return result;
+  }
+
+  #txn(request: TxnRequest | Malformed, wanted: boolean): Outcome | undefined {
+    if (request instanceof Malformed) return refused(errMalformed(request.why));
+    const error = this.#refusal({ kind: "txn", request });
+    return error === undefined ? txn(this.store, request, wanted) : refused(error);
+  }
+
+  #compact(request: CompactionRequest | Malformed): Outcome {
+    if (request instanceof Malformed) return refused(errMalformed(request.why));
+    const error =
+      this.#refusal({ kind: "compact", request }) ?? this.store.compact(request.revision);
+    return error === undefined
+      ? { kind: "compact", revision: this.store.revision }
+      : refused(error);
+  }
+}
+
+const refused = (error: EtcdError): Outcome => ({ kind: "refused", error });
