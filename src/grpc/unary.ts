@@ -1,0 +1,164 @@
+// One unary call: a single message in, a single answer out.
+import { assert } from "../base/assert.ts";
+import type { EtcdError } from "../base/errors.ts";
+import { ErrorCode } from "../http2/frames.ts";
+import type { Http2Stream, StreamReceiver } from "../http2/stream.ts";
+import type { UnaryCall, UnaryMethod } from "./call.ts";
+import type { Deadline, Expiring } from "./deadlines.ts";
+import { type CallHead, messagePrefix, metadataOf, refusalIn } from "./exchange.ts";
+import {
+  MessageReader,
+  type MessageSink,
+  messagePrefixBytes,
+  prefixRefusal,
+} from "./messageReader.ts";
+import {
+  errAnswerBacklog,
+  errDeadlineExceeded,
+  errManyRequestMessages,
+  errNoRequestMessage,
+  errRequestBacklog,
+  errTruncatedMessage,
+} from "./refusals.ts";
+
+export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Expiring {
+  readonly #call: CallHead;
+  readonly #method: UnaryMethod;
+  readonly #stream: Http2Stream;
+  #reader: MessageReader | undefined;
+  // A whole message whose END_STREAM is still to come.
+  #waiting: Buffer | undefined;
+  #deadline: Deadline | undefined;
+  #answered = false;
+  #cancelled = false;
+
+  constructor(call: CallHead, method: UnaryMethod, stream: Http2Stream) {
+    this.#call = call;
+    this.#method = method;
+    this.#stream = stream;
+    const { timeoutMs, context } = call;
+    if (timeoutMs !== undefined) this.#deadline = context.deadlines.add(timeoutMs, this);
+  }
+
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  metadata(name: string): string | undefined {
+    return metadataOf(this.#call.head, name);
+  }
+
+  respond(message: Uint8Array): void {
+    if (!this.#claimAnswer()) return;
+    if (this.#stream.respond(messagePrefix(this.#call.context, message.length), message)) return;
+    this.#endWith(errAnswerBacklog);
+  }
+
+  fail(error: EtcdError): void {
+    if (this.#claimAnswer()) this.#endWith(error);
+  }
+
+  onData(bytes: Buffer, from: number, to: number, ended: boolean): void {
+    // The usual request is one frame. It needs no reader.
+    const length = to - from - messagePrefixBytes;
+    if (ended && this.#reader === undefined && length >= 0) {
+      const announced = bytes.readUInt32BE(from + 1);
+      const flag = bytes[from] ?? 0;
+      const { messageBytesMax } = this.#call.context.limits;
+      if (announced === length && prefixRefusal(flag, length, messageBytesMax) === undefined) {
+        this.#dispatch(bytes.subarray(from + messagePrefixBytes, to));
+        return;
+      }
+    }
+    this.#onPart(bytes, from, to, ended);
+  }
+
+  onMessage(message: Buffer): boolean {
+    if (this.#waiting !== undefined) {
+      this.fail(errManyRequestMessages);
+    } else if (this.#stream.hold(message.length)) {
+      this.#waiting = Buffer.from(message);
+    } else {
+      this.fail(errRequestBacklog);
+    }
+    return !this.#answered;
+  }
+
+  onDrain(): void {
+    // A single answer never asks for this.
+  }
+
+  onAborted(): void {
+    this.#cancelled = true;
+    this.#disarm();
+  }
+
+  onDeadline(): void {
+    this.#deadline = undefined;
+    if (this.#answered || this.#cancelled) return;
+    this.#cancelled = true;
+    this.#endWith(errDeadlineExceeded);
+  }
+
+  #onPart(bytes: Buffer, from: number, to: number, ended: boolean): void {
+    this.#reader ??= new MessageReader(this.#call.context.limits);
+    const refusal = this.#reader.push(bytes, from, to, { stream: this.#stream, sink: this });
+    if (this.#answered) return;
+    if (refusal !== undefined) {
+      this.fail(refusal);
+    } else if (ended) {
+      this.#onLast(this.#reader.idle);
+    } else {
+      const haveBytes = this.#reader.haveBytes + (this.#waiting?.length ?? 0);
+      this.#stream.expect({ haveBytes, missingBytes: this.#reader.missingBytes });
+    }
+  }
+
+  #onLast(complete: boolean): void {
+    const message = this.#waiting;
+    this.#waiting = undefined;
+    this.#stream.settle();
+    if (!complete) this.fail(errTruncatedMessage);
+    else if (message === undefined) this.fail(errNoRequestMessage);
+    else this.#dispatch(message);
+  }
+
+  #dispatch(message: Buffer): void {
+    try {
+      this.#method(this, message);
+    } catch (thrown) {
+      this.#onThrown(thrown);
+    }
+  }
+
+  #onThrown(thrown: unknown): void {
+    const refusal = refusalIn(thrown);
+    if (refusal !== undefined && !this.#answered) {
+      this.fail(refusal);
+      return;
+    }
+    this.#answered = true;
+    this.#disarm();
+    this.#stream.reset(ErrorCode.internalError);
+    this.#call.context.onMistake(thrown);
+  }
+
+  // False on a call that is over from outside.
+  #claimAnswer(): boolean {
+    if (this.#cancelled) return false;
+    assert(!this.#answered, "a unary call is answered once");
+    this.#answered = true;
+    this.#disarm();
+    return true;
+  }
+
+  #endWith(error: EtcdError): void {
+    this.#stream.endWith(this.#call.context.status.of(error), 200);
+  }
+
+  #disarm(): void {
+    if (this.#deadline === undefined) return;
+    this.#call.context.deadlines.remove(this.#deadline);
+    this.#deadline = undefined;
+  }
+}
