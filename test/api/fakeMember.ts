@@ -1,0 +1,139 @@
+// A member that does what a test tells it, and calls that keep what they are answered.
+import type { CommandKind } from "../../src/apply/command.ts";
+import type { RangeResult, TxnResult } from "../../src/apply/outcome.ts";
+import { LogIndex, MemberId, Revision, Term } from "../../src/base/brand.ts";
+import type { EtcdError } from "../../src/base/errors.ts";
+import type { UnaryCall } from "../../src/grpc/call.ts";
+import type {
+  HashCompletion,
+  MemberInfo,
+  MemberService,
+  MemberStatus,
+  ProposalCompletion,
+  ReadCompletion,
+  StateReader,
+} from "../../src/member/service.ts";
+import type { RangeRequest, TxnRequest } from "../../src/proto/kv.ts";
+
+export interface Proposed {
+  readonly kind: CommandKind;
+  readonly body: Buffer;
+  readonly completion: ProposalCompletion;
+}
+
+/** Collects what is asked of it; the test completes it by hand. */
+export class FakeMember implements MemberService {
+  readonly clusterId = 0xf000_0000_0000_0001n;
+  readonly id = MemberId(0x8000_0000_0000_0002n);
+  term = Term(7);
+  leader = MemberId(3n);
+
+  readonly proposed: Proposed[] = [];
+  readonly reads: ReadCompletion[] = [];
+  readonly hashes: { readonly revision: number; readonly completion: HashCompletion }[] = [];
+  readonly compactions: (() => void)[] = [];
+  readonly ranges: RangeRequest[] = [];
+  readonly txns: TxnRequest[] = [];
+  list: readonly MemberInfo[] = [];
+
+  /** What the next read gives, or throws. */
+  rangeResult: () => RangeResult = () => emptyRange;
+  txnResult: () => TxnResult = () => emptyTxn;
+  readonly #state = new FakeState(this);
+
+  get state(): FakeState {
+    return this.#state;
+  }
+
+  propose(kind: CommandKind, body: Uint8Array, completion: ProposalCompletion): void {
+    this.proposed.push({ kind, body: Buffer.from(body), completion });
+  }
+
+  readIndex(completion: ReadCompletion): void {
+    this.reads.push(completion);
+  }
+
+  hashKv(revision: number, completion: HashCompletion): void {
+    this.hashes.push({ revision, completion });
+  }
+
+  compactionSettled(done: () => void): void {
+    this.compactions.push(done);
+  }
+
+  status(): MemberStatus {
+    return {
+      id: this.id,
+      role: "follower",
+      term: this.term,
+      leader: this.leader,
+      commit: LogIndex(41),
+      applied: LogIndex(40),
+      revision: this.state.revision,
+      dbSizeBytes: 4096,
+      dbSizeInUseBytes: 1024,
+      isLearner: false,
+    };
+  }
+
+  members(): readonly MemberInfo[] {
+    return this.list;
+  }
+}
+
+class FakeState implements StateReader {
+  revision = Revision(9);
+  readonly #member: FakeMember;
+
+  constructor(member: FakeMember) {
+    this.#member = member;
+  }
+
+  range(request: RangeRequest): RangeResult {
+    this.#member.ranges.push(request);
+    return this.#member.rangeResult();
+  }
+
+  readTxn(request: TxnRequest): TxnResult {
+    this.#member.txns.push(request);
+    return this.#member.txnResult();
+  }
+}
+
+export const emptyRange: RangeResult = {
+  kind: "range",
+  revision: Revision(9),
+  rows: [],
+  more: false,
+  count: 0,
+};
+
+export const emptyTxn: TxnResult = {
+  kind: "txn",
+  revision: Revision(9),
+  succeeded: true,
+  results: [],
+};
+
+export class FakeCall implements UnaryCall {
+  cancelled = false;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Answers and refusals, in order; a method must give exactly one. */
+  readonly answers: (Buffer | EtcdError)[] = [];
+
+  constructor(headers: Readonly<Record<string, string>> = {}) {
+    this.headers = headers;
+  }
+
+  metadata(name: string): string | undefined {
+    return this.headers[name];
+  }
+
+  respond(message: Uint8Array): void {
+    this.answers.push(Buffer.from(message));
+  }
+
+  fail(error: EtcdError): void {
+    this.answers.push(error);
+  }
+}
