@@ -1,5 +1,5 @@
 // The state that the duties of a member share: term, role, log, what leaves. No duty lives here.
-import { type LogIndex, type MemberId, noMember, type Term } from "../base/brand.ts";
+import { LogIndex, type MemberId, noMember, type Term } from "../base/brand.ts";
 import type { Random } from "../base/ports.ts";
 import type { RaftConfig } from "./config.ts";
 import { Durability } from "./durability.ts";
@@ -68,9 +68,13 @@ export class Core {
   role: Role = "follower";
   leader: MemberId = noMember;
   leadership: Leadership | undefined;
+  /** Follower: highest index that this leader was told we hold. */
+  acceptedIndex = LogIndex(0);
   membership: Membership;
   /** Handed out as committed, to take effect when applied. */
   unappliedChanges: { index: LogIndex; change: MembershipChange }[] = [];
+  /** An earlier life may have promised a leader's lease to keep quiet; a first one has not. */
+  readonly promisedAtBoot: boolean;
   /** Ticks since boot. */
   now = 0;
   electionElapsed = 0;
@@ -92,6 +96,7 @@ export class Core {
       term: hardState.term,
       vote: hardState.vote,
     });
+    this.promisedAtBoot = config.readMode === "lease" && hardState.term > 0;
     this.drawElectionTicks();
   }
 
@@ -123,11 +128,13 @@ export class Core {
     if (term === this.term) return;
     this.term = term;
     this.vote = noMember;
+    this.acceptedIndex = LogIndex(0);
   }
 
   setLeader(leader: MemberId): void {
     if (leader === this.leader) return;
     this.leader = leader;
+    this.acceptedIndex = LogIndex(0);
     for (const id of this.forwarded.abandon()) this.outbox.readsLost.push(id);
   }
 

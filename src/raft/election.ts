@@ -86,7 +86,9 @@ function decide(core: Core): void {
  * higher term: one who cannot hear the leader must not depose it (thesis 4.2.3).
  */
 export function holdsLease(core: Core): boolean {
-  if (!core.config.checkQuorum || core.leader === noMember) return false;
+  if (!core.config.checkQuorum) return false;
+  if (core.promisedAtBoot && core.now < core.config.electionTicksMin) return true;
+  if (core.leader === noMember) return false;
   return core.role === "leader" || core.electionElapsed < core.config.electionTicksMin;
 }
 

@@ -32,7 +32,10 @@ export function onAppend(core: Core, message: AppendMessage): void {
   }
   if (!merge(core, message.entries, known)) return;
   const last = LogIndex(message.prevIndex + message.entries.length);
-  log.commitTo(LogIndex(Math.min(message.commit, last)));
+  const moved = log.commitTo(LogIndex(Math.min(message.commit, last)));
+  // An append that told a commit needs no answer, if ours is on its way. Should that be lost, the
+  // leader asks again after a heartbeat, with the same commit, and is answered.
+  if (moved && message.entries.length === 0 && last <= core.acceptedIndex) return;
   accept(core, message.from, last);
 }
 
@@ -71,6 +74,7 @@ function merge(core: Core, entries: readonly Entry[], known: number): boolean {
 
 /** Several accepts of one turn become one: the last says it all. */
 function accept(core: Core, to: MemberId, index: LogIndex): void {
+  core.acceptedIndex = LogIndex(Math.max(core.acceptedIndex, index));
   const waiting = core.outbox.afterPersist;
   const last = waiting.at(-1);
   if (last?.kind === "appendReply" && !last.rejected && last.to === to && last.term === core.term) {

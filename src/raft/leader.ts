@@ -107,6 +107,7 @@ export function tickLeader(core: Core, leadership: Leadership): void {
   if (core.heartbeatElapsed >= core.config.heartbeatTicks) {
     core.heartbeatElapsed = 0;
     leadership.heartbeatDue = true;
+    for (const peer of leadership.peers.values()) peer.beat();
   }
 }
 
@@ -235,10 +236,10 @@ export function onHeartbeatReply(
 ): void {
   const peer = leadership.peers.get(from);
   if (peer === undefined) return;
-  peer.heard();
+  const repeat = peer.heard();
   confirmReads(core, leadership, { from, readId });
   // Appends may have been lost, and with them the answers that keep the stream going.
-  if (peer.match >= core.log.last || peer.state === "snapshot") return;
+  if (!repeat || peer.match >= core.log.last || peer.state === "snapshot") return;
   if (peer.next > core.log.last || !peer.mayAppend) sendEmpty(core, peer);
   leadership.appendsDue = true;
 }

@@ -28,6 +28,7 @@ export class Progress {
   #match = LogIndex(0);
   #next: LogIndex;
   #probeSent = false;
+  #mayRepeat = false;
   #snapshotIndex = LogIndex(0);
   #commitSent = LogIndex(0);
   /** Heard from since the last check of the quorum. */
@@ -110,10 +111,21 @@ export class Progress {
     return true;
   }
 
-  /** A sign of life: a lost probe may be repeated. */
-  heard(): void {
+  /** A heartbeat of the clock leaves: its answer may make us repeat what was lost. */
+  beat(): void {
+    this.#mayRepeat = true;
+  }
+
+  /**
+   * A sign of life: a lost probe may be repeated, but once per beat, since reads send heartbeats
+   * far more often than anything is lost.
+   */
+  heard(): boolean {
     this.active = true;
-    this.#probeSent = false;
+    const repeat = this.#mayRepeat;
+    this.#mayRepeat = false;
+    if (repeat) this.#probeSent = false;
+    return repeat;
   }
 
   /** Sending failed: what streamed may be lost, so go back to what is known. */
