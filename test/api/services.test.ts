@@ -1,0 +1,233 @@
+// Cluster, Maintenance and health over a fake member.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MemberId, noMember, Revision } from "../../src/base/brand.ts";
+import {
+  EtcdError,
+  errAlarmUnsupported,
+  errCompacted,
+  errStopped,
+  errUnknownService,
+  StatusCode,
+} from "../../src/base/errors.ts";
+import { bindMethods, knownServices } from "../../src/grpc/bind.ts";
+import type { StreamCall } from "../../src/grpc/call.ts";
+import { decodeMessage, encodeMessage } from "../support/messages.ts";
+import { FakeCall, FakeMember } from "./fakeMember.ts";
+
+const ids = { cluster_id: "17293822569102704641", member_id: "9223372036854775810" };
+const headerNow = { ...ids, revision: "9", raft_term: "7" };
+
+test("MemberList: by id, without a revision in its header", () => {
+  const member = new FakeMember();
+  member.list = [
+    {
+      id: MemberId(0xffff_ffff_ffff_ffffn),
+      name: "",
+      peerUrls: ["http://b:2380"],
+      clientUrls: [],
+      isLearner: true,
+    },
+    {
+      id: MemberId(5n),
+      name: "one",
+      peerUrls: ["http://a:2380", "http://a:2381"],
+      clientUrls: ["http://a:2379"],
+      isLearner: false,
+    },
+  ];
+  const call = run(member, "/etcdserverpb.Cluster/MemberList", new Uint8Array(0));
+  assert.deepEqual(answerOf(call, "MemberListResponse"), {
+    header: { ...ids, raft_term: "7" },
+    members: [
+      {
+        ID: "5",
+        name: "one",
+        peerURLs: ["http://a:2380", "http://a:2381"],
+        clientURLs: ["http://a:2379"],
+      },
+      { ID: "18446744073709551615", peerURLs: ["http://b:2380"], isLearner: true },
+    ],
+  });
+});
+
+test("MemberList: linearizable waits for the read index", () => {
+  const message = encodeMessage("MemberListRequest", { linearizable: true });
+  const member = new FakeMember();
+  const call = run(member, "/etcdserverpb.Cluster/MemberList", message);
+  assert.deepEqual(call.answers, []);
+  member.reads[0]?.onReady();
+  assert.deepEqual(answerOf(call, "MemberListResponse"), { header: { ...ids, raft_term: "7" } });
+  const refused = run(member, "/etcdserverpb.Cluster/MemberList", message);
+  member.reads[1]?.onRefused(errStopped);
+  assert.deepEqual(refused.answers, [errStopped]);
+});
+
+test("Status: local, and tells when there is no leader", () => {
+  const member = new FakeMember();
+  const want = {
+    header: headerNow,
+    version: "3.5.30",
+    dbSize: "4096",
+    leader: "3",
+    raftIndex: "41",
+    raftTerm: "7",
+    raftAppliedIndex: "40",
+    dbSizeInUse: "1024",
+  };
+  const path = "/etcdserverpb.Maintenance/Status";
+  assert.deepEqual(answerOf(run(member, path, new Uint8Array(0)), "StatusResponse"), want);
+  member.leader = noMember;
+  const { leader, ...others } = want;
+  assert.equal(leader, "3");
+  assert.deepEqual(answerOf(run(member, path, new Uint8Array(0)), "StatusResponse"), {
+    ...others,
+    errors: ["etcdserver: no leader"],
+  });
+});
+
+test("Alarm: none are on; raising one is refused", () => {
+  const rows = [
+    { fields: {}, served: true, why: "list all" },
+    { fields: { alarm: 1 }, served: true, why: "list one kind" },
+    {
+      fields: { action: 2, alarm: 1, memberID: "5" },
+      served: true,
+      why: "take an absent one away",
+    },
+    { fields: { action: 2 }, served: true, why: "take away nothing" },
+    { fields: { action: 1 }, served: true, why: "raise nothing" },
+    { fields: { action: 1, alarm: 1 }, served: false, why: "raise one" },
+    { fields: { action: 7 }, served: false, why: "an unknown action crashes etcd 3.5" },
+  ];
+  for (const { fields, served, why } of rows) {
+    const message = encodeMessage("AlarmRequest", fields);
+    const call = run(new FakeMember(), "/etcdserverpb.Maintenance/Alarm", message);
+    if (served) assert.deepEqual(answerOf(call, "AlarmResponse"), { header: headerNow }, why);
+    else assert.deepEqual(call.answers, [errAlarmUnsupported], why);
+  }
+});
+
+test("HashKV: asks the member and hands its word on", () => {
+  const path = "/etcdserverpb.Maintenance/HashKV";
+  const member = new FakeMember();
+  const calls = [3, 0, -3].map((revision) =>
+    run(member, path, encodeMessage("HashKVRequest", { revision })),
+  );
+  assert.deepEqual(
+    member.hashes.map((each) => each.revision),
+    [3, 0, 0],
+  );
+  member.hashes[0]?.completion.onHash({
+    hash: 0xffff_fff1,
+    revision: Revision(11),
+    hashRevision: Revision(3),
+    compactRevision: -1,
+  });
+  member.hashes[1]?.completion.onRefused(errCompacted);
+  const [hashed, refused] = calls;
+  assert.ok(hashed !== undefined && refused !== undefined);
+  assert.deepEqual(answerOf(hashed, "HashKVResponse"), {
+    header: { ...headerNow, revision: "11" },
+    hash: 0xffff_fff1,
+    compact_revision: "-1",
+    hash_revision: "3",
+  });
+  assert.deepEqual(refused.answers, [errCompacted]);
+});
+
+test("health: Check and List", () => {
+  const member = new FakeMember();
+  const check = (service: string): FakeCall =>
+    run(member, "/grpc.health.v1.Health/Check", encodeMessage("HealthCheckRequest", { service }));
+  assert.deepEqual(answerOf(check(""), "HealthCheckResponse"), { status: 1 });
+  assert.deepEqual(check("etcdserverpb.KV").answers, [errUnknownService]);
+  const list = run(member, "/grpc.health.v1.Health/List", new Uint8Array(0));
+  // The bytes of etcd 3.5.30.
+  assert.equal(
+    list.answers.map((each) => Buffer.isBuffer(each) && each.toString("hex"))[0],
+    "0a060a0012020801",
+  );
+});
+
+test("health: Watch tells the status once and stays open", () => {
+  const rows = [
+    { service: "", want: "0801", why: "serving" },
+    { service: "other", want: "0803", why: "unknown, yet no error" },
+  ];
+  for (const { service, want, why } of rows) {
+    const call = new FakeStream();
+    const handler = bindMethods(new FakeMember()).stream.get("/grpc.health.v1.Health/Watch")?.(
+      call,
+    );
+    const message = encodeMessage("HealthCheckRequest", { service });
+    handler?.onMessage(message);
+    handler?.onMessage(message);
+    handler?.onHalfClose();
+    assert.deepEqual(call.written, [want], why);
+    assert.equal(call.ended, false, why);
+    handler?.onCancel();
+  }
+});
+
+test("malformed requests are refused with INTERNAL, whatever the method", () => {
+  const { unary } = bindMethods(new FakeMember());
+  for (const [path, method] of unary) {
+    if (path.endsWith("/List")) continue;
+    const call = new FakeCall();
+    method(call, Buffer.from("0b", "hex"));
+    const [error] = call.answers;
+    assert.ok(error instanceof EtcdError, path);
+    assert.equal(error.code, StatusCode.internal, path);
+  }
+});
+
+test("every bound path belongs to a known service", () => {
+  const { unary, stream } = bindMethods(new FakeMember());
+  for (const path of [...unary.keys(), ...stream.keys()]) {
+    const [, service, method, ...more] = path.split("/");
+    assert.ok(knownServices.has(service ?? ""), path);
+    assert.match(method ?? "", /^[A-Z]\w+$/);
+    assert.deepEqual(more, []);
+  }
+  assert.ok(knownServices.has("etcdserverpb.Watch"), "known, though not served yet");
+});
+
+class FakeStream implements StreamCall {
+  readonly cancelled = false;
+  readonly backlogBytes = 0;
+  readonly written: string[] = [];
+  ended = false;
+
+  metadata(): undefined {
+    return undefined;
+  }
+
+  write(message: Uint8Array): boolean {
+    this.written.push(Buffer.from(message).toString("hex"));
+    return true;
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+
+  fail(error: EtcdError): void {
+    this.written.push(error.message);
+  }
+}
+
+function run(member: FakeMember, path: string, message: Uint8Array): FakeCall {
+  const method = bindMethods(member).unary.get(path);
+  assert.ok(method !== undefined, path);
+  const call = new FakeCall();
+  method(call, message);
+  return call;
+}
+
+function answerOf(call: FakeCall, type: string): object {
+  const [answer, ...more] = call.answers;
+  assert.deepEqual(more, [], "one answer only");
+  assert.ok(Buffer.isBuffer(answer), String(answer));
+  return decodeMessage(type, answer);
+}
