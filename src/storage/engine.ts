@@ -24,7 +24,11 @@ export interface EngineRow {
  * Keys are 1 to 511 bytes. The engine owns the bytes from `submit` until completion.
  */
 export interface EngineBatch {
-  readonly puts: readonly { readonly table: Table; readonly key: Uint8Array; readonly value: Uint8Array }[];
+  readonly puts: readonly {
+    readonly table: Table;
+    readonly key: Uint8Array;
+    readonly value: Uint8Array;
+  }[];
   readonly deletes: readonly { readonly table: Table; readonly key: Uint8Array }[];
 }
 

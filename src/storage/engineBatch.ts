@@ -1,0 +1,16 @@
+// What every engine demands of a batch, whatever it stores it in.
+import { assert } from "../base/assert.ts";
+import type { EngineBatch } from "./engine.ts";
+
+/** LMDB's bound; longer keys are for the caller to split or hash. */
+export const engineKeyBytesMax = 511;
+
+/** @throws {Mistake} for an empty or too long key. */
+export function checkBatch(batch: EngineBatch): void {
+  for (const { key } of batch.puts) checkKey(key);
+  for (const { key } of batch.deletes) checkKey(key);
+}
+
+function checkKey(key: Uint8Array): void {
+  assert(key.length > 0 && key.length <= engineKeyBytesMax, `an engine key of ${key.length} bytes`);
+}

@@ -1,0 +1,218 @@
+// Engine over LMDB. Batches and their sync run on libuv's pool.
+//
+// One environment belongs to one thread. That thread must not end while a batch is under way: Node
+// then aborts the whole process ("uv_loop_close() while having open handles"). So a member thread
+// closes its engine, and waits for it, before it ends in whatever way; `terminate` is no way to stop
+// one.
+import { randomBytes } from "node:crypto";
+import fs from "node:fs";
+import path from "node:path";
+import { assert } from "../base/assert.ts";
+import { compareBytes } from "../base/bytes.ts";
+import {
+  type Engine,
+  type EngineBatch,
+  type EngineSize,
+  type Table,
+  tableCount,
+} from "./engine.ts";
+import { checkBatch } from "./engineBatch.ts";
+import { EngineFault } from "./engineFault.ts";
+import { framedBytes, RowFramer, unframeRow, unframeValue } from "./lmdbRows.ts";
+import {
+  type BatchOperation,
+  type Cursor,
+  type Dbi,
+  type Env,
+  nodeLmdb,
+  type Txn,
+} from "./nodeLmdb.ts";
+import { tableNames } from "./tables.ts";
+
+export interface LmdbOptions {
+  readonly directory: string;
+  /** Address space taken at first; doubled when it runs short. Costs no memory and no disk. */
+  readonly mapBytes: number;
+}
+
+export const defaultMapBytes = 1024 * 1024 * 1024;
+/** LMDB's page: what a row may dirty, a few times over with the branches above it. */
+const pageBytes = 4096;
+/** Room left aside for free lists and branches when a batch is measured against the map. */
+const mapSlackBytes = 1024 * 1024;
+
+type Done = (error: Error | undefined) => void;
+
+export class LmdbEngine implements Engine {
+  readonly #env: Env;
+  readonly #tables: readonly Dbi[];
+  readonly #framer = new RowFramer();
+  #reader: Txn;
+  #mapBytes: number;
+  #busy = false;
+  #onIdle: (() => void) | undefined;
+
+  /** @throws {EngineFault} when it cannot be opened. */
+  constructor(options: LmdbOptions) {
+    fs.mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+    const used = fileBytes(path.join(options.directory, "data.mdb"));
+    this.#mapBytes = Math.max(options.mapBytes, 2 ** Math.ceil(Math.log2(2 * used + pageBytes)));
+    this.#env = new nodeLmdb.Env();
+    try {
+      this.#env.open({
+        path: freshSpelling(options.directory),
+        mapSize: this.#mapBytes,
+        maxDbs: tableCount,
+        noMetaSync: true,
+      });
+      this.#tables = Object.values(tableNames).map((name) =>
+        this.#env.openDbi({ name, create: true, keyIsBuffer: true }),
+      );
+      this.#reader = this.#env.beginTxn({ readOnly: true });
+    } catch (error) {
+      throw faultOf(error);
+    }
+  }
+
+  get(table: Table, key: Uint8Array): Uint8Array | undefined {
+    const framed = this.#reader.getBinary(this.#table(table), key);
+    return framed === null ? undefined : unframeValue(table, key, framed);
+  }
+
+  scan(
+    range: { table: Table; from: Uint8Array; to?: Uint8Array | undefined },
+    visit: (key: Uint8Array, value: Uint8Array) => boolean,
+  ): void {
+    const cursor = this.#cursorAt(range.table, range.from);
+    if (cursor === undefined) return;
+    try {
+      for (let row = cursor.getCurrentBinary(); row !== null; ) {
+        const { key, value } = unframeRow(range.table, row);
+        if (range.to !== undefined && compareBytes(key, range.to) >= 0) return;
+        if (!visit(key, value)) return;
+        row = cursor.goToNext() === null ? null : cursor.getCurrentBinary();
+      }
+    } finally {
+      cursor.close();
+    }
+  }
+
+  submit(batch: EngineBatch, done: Done): void {
+    assert(!this.#busy, "one batch at a time");
+    checkBatch(batch);
+    this.#busy = true;
+    const bytes = framedBytes(batch);
+    const rows = batch.puts.length + batch.deletes.length;
+    this.#growFor(2 * bytes + 2 * rows * pageBytes + mapSlackBytes);
+    this.#write(this.#operations(batch, bytes), done);
+  }
+
+  size(): EngineSize {
+    const allocatedBytes = (this.#env.info().lastPageNumber + 1) * pageBytes;
+    let pages = 2 + 1;
+    for (const table of this.#tables) {
+      const stat = table.stat(this.#reader);
+      pages += stat.treeBranchPageCount + stat.treeLeafPageCount + stat.overflowPages;
+    }
+    return { allocatedBytes, inUseBytes: Math.min(allocatedBytes, pages * pageBytes) };
+  }
+
+  async close(): Promise<void> {
+    if (this.#busy) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    this.#reader.abort();
+    this.#env.close();
+  }
+
+  #operations(batch: EngineBatch, bytes: number): BatchOperation[] {
+    const operations: BatchOperation[] = [];
+    this.#framer.start(bytes);
+    for (const row of batch.puts) {
+      operations.push([this.#table(row.table), row.key, this.#framer.frame(row)]);
+    }
+    for (const { table, key } of batch.deletes) {
+      operations.push([this.#table(table), key, null]);
+    }
+    return operations;
+  }
+
+  #write(operations: readonly BatchOperation[], done: Done): void {
+    this.#env.batchWrite(operations, { keyIsBuffer: true }, (error) => {
+      if (error?.message.startsWith("MDB_MAP_FULL")) {
+        // Nothing was written. The estimate was too low: free pages may be pinned or scattered.
+        this.#resize(this.#mapBytes * 2);
+        this.#write(operations, done);
+        return;
+      }
+      if (error === null) this.#renewReader();
+      this.#busy = false;
+      done(error === null ? undefined : faultOf(error));
+      if (!this.#busy) this.#onIdle?.();
+    });
+  }
+
+  // The kept transaction moves to the newest state, and frees the pages of the old one.
+  #renewReader(): void {
+    this.#reader.reset();
+    this.#reader.renew();
+  }
+
+  #growFor(moreBytes: number): void {
+    const usedBytes = (this.#env.info().lastPageNumber + 1) * pageBytes;
+    let mapBytes = this.#mapBytes;
+    while (usedBytes + moreBytes > mapBytes) mapBytes *= 2;
+    if (mapBytes > this.#mapBytes) this.#resize(mapBytes);
+  }
+
+  // Called with no batch under way; the map moves, so the reader must go first.
+  #resize(mapBytes: number): void {
+    this.#reader.abort();
+    this.#env.resize(mapBytes);
+    this.#mapBytes = mapBytes;
+    this.#reader = this.#env.beginTxn({ readOnly: true });
+  }
+
+  /** A cursor on the first row at or above `from`; undefined when there is none. */
+  #cursorAt(table: Table, from: Uint8Array): Cursor | undefined {
+    const dbi = this.#table(table);
+    // A step of this cursor costs a fraction of the other's, but it can only start at the beginning.
+    const fast = new nodeLmdb.Cursor(this.#reader, dbi, { keyIsUint32: true });
+    if (fast.goToFirst() === null) return closed(fast);
+    const first = fast.getCurrentBinary();
+    if (first !== null && compareBytes(unframeRow(table, first).key, from) >= 0) return fast;
+    fast.close();
+    const cursor = new nodeLmdb.Cursor(this.#reader, dbi, { keyIsBuffer: true });
+    return cursor.goToRange(from) === null ? closed(cursor) : cursor;
+  }
+
+  #table(table: Table): Dbi {
+    const dbi = this.#tables[table];
+    assert(dbi !== undefined, `table ${table}`);
+    return dbi;
+  }
+}
+
+function closed(cursor: Cursor): undefined {
+  cursor.close();
+}
+
+function fileBytes(file: string): number {
+  return fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+// The addon keeps opened environments by the spelling of their path, for the whole process, and
+// hands one out again even when its thread has ended without closing it. Another spelling of the
+// same directory opens it anew.
+function freshSpelling(directory: string): string {
+  const bits = randomBytes(4).readUInt32BE(0).toString(2);
+  return directory + bits.replaceAll("0", "/").replaceAll("1", "/.");
+}
+
+function faultOf(error: unknown): EngineFault {
+  const why = error instanceof Error ? error.message : String(error);
+  const noSpace = why.startsWith("No space left");
+  return new EngineFault(noSpace ? { kind: "noSpace" } : { kind: "io", why }, { cause: error });
+}

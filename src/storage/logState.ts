@@ -1,0 +1,84 @@
+// What the records of a log add up to. Replay and live writes go through the same few changes.
+import { LogIndex, noMember, Term } from "../base/brand.ts";
+import type { HardState, SnapshotMeta } from "../raft/types.ts";
+import { EntryIndex, type Place } from "./entryIndex.ts";
+
+export const noHardState: HardState = { term: Term(0), vote: noMember, commit: LogIndex(0) };
+
+/** How an entry does not follow from what is there. */
+export type EntryRefusal = "gap" | "termBackwards";
+
+export class LogState {
+  hardState: HardState = noHardState;
+  base: SnapshotMeta;
+  readonly entries = new EntryIndex();
+  /** Per segment, the highest live entry index that it holds. */
+  readonly #indexMax = new Map<number, number>();
+
+  constructor(base: SnapshotMeta) {
+    this.base = base;
+    this.entries.reset(base.index + 1);
+  }
+
+  get lastIndex(): number {
+    return this.entries.next - 1;
+  }
+
+  /** Term at `index`, also at the base; undefined outside. */
+  term(index: number): Term | undefined {
+    if (index === this.base.index) return this.base.term;
+    if (index < this.entries.first || index >= this.entries.next) return undefined;
+    return Term(this.entries.term(index));
+  }
+
+  /** Adds the entry, in place of everything at or after its index. */
+  append(index: number, term: number, place: Place): EntryRefusal | undefined {
+    const { entries } = this;
+    const empty = entries.next === entries.first;
+    // A log whose older segments were dropped may start anywhere; `hole` judges it at the end.
+    if (empty && index > entries.next) entries.reset(index);
+    if (index > entries.next || index < entries.first) return "gap";
+    if (term < (this.term(index - 1) ?? 0)) return "termBackwards";
+    this.#truncateFrom(index);
+    entries.push(term, place);
+    this.#indexMax.set(place.sequence, index);
+    return undefined;
+  }
+
+  /** A snapshot takes the place of all entries. */
+  reset(base: SnapshotMeta): void {
+    this.base = base;
+    this.entries.reset(base.index + 1);
+    this.#indexMax.clear();
+  }
+
+  /** Entries up to the base's index go; what follows stays. */
+  trim(base: SnapshotMeta): void {
+    if (base.index < this.base.index) return;
+    this.base = base;
+    if (base.index >= this.lastIndex) this.entries.reset(base.index + 1);
+    else this.entries.dropBefore(base.index + 1);
+  }
+
+  /** First index of entries that do not follow the base, or undefined when all is well. */
+  hole(): number | undefined {
+    return this.entries.first > this.base.index + 1 ? this.entries.first : undefined;
+  }
+
+  /** True when no entry behind the base lies in the segment. */
+  isSpent(sequence: number): boolean {
+    return (this.#indexMax.get(sequence) ?? 0) <= this.base.index;
+  }
+
+  forgetSegment(sequence: number): void {
+    this.#indexMax.delete(sequence);
+  }
+
+  #truncateFrom(index: number): void {
+    if (index >= this.entries.next) return;
+    this.entries.truncateFrom(index);
+    for (const [sequence, max] of this.#indexMax) {
+      if (max >= index) this.#indexMax.set(sequence, index - 1);
+    }
+  }
+}

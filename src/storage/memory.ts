@@ -1,0 +1,104 @@
+// The Engine contract in memory: rows in sorted chunks. A crash forgets the batch under way.
+import { assert } from "../base/assert.ts";
+import { compareBytes, copyBytes } from "../base/bytes.ts";
+import {
+  type Engine,
+  type EngineBatch,
+  type EngineRow,
+  type EngineSize,
+  type Table,
+  tableCount,
+} from "./engine.ts";
+import { checkBatch } from "./engineBatch.ts";
+import { SortedRows } from "./sortedRows.ts";
+
+export interface MemoryEngineOptions {
+  /** Runs the completion of a batch in a later turn. */
+  readonly defer: (run: () => void) => void;
+}
+
+/** What a row costs beside its bytes. */
+const rowOverheadBytes = 64;
+
+export class MemoryEngine implements Engine {
+  readonly #options: MemoryEngineOptions;
+  readonly #tables: readonly SortedRows[];
+  #busy = false;
+  #dead = false;
+  #waiting: (() => void) | undefined;
+  #inUseBytes = 0;
+
+  constructor(options: MemoryEngineOptions, tables?: readonly SortedRows[]) {
+    this.#options = options;
+    this.#tables = tables ?? Array.from({ length: tableCount }, () => new SortedRows());
+  }
+
+  /** What a restart finds after a crash: the completed batches. This engine is dead from then on. */
+  afterCrash(): MemoryEngine {
+    this.#dead = true;
+    const engine = new MemoryEngine(this.#options, this.#tables);
+    engine.#inUseBytes = this.#inUseBytes;
+    return engine;
+  }
+
+  get(table: Table, key: Uint8Array): Uint8Array | undefined {
+    const value = this.#rows(table).get(key);
+    return value && copyBytes(value);
+  }
+
+  scan(
+    range: { table: Table; from: Uint8Array; to?: Uint8Array | undefined },
+    visit: (key: Uint8Array, value: Uint8Array) => boolean,
+  ): void {
+    const { from, to } = range;
+    this.#rows(range.table).visitFrom(from, (row) => {
+      if (to !== undefined && compareBytes(row.key, to) >= 0) return false;
+      return visit(row.key, row.value);
+    });
+  }
+
+  submit(batch: EngineBatch, done: (error: Error | undefined) => void): void {
+    assert(!this.#busy, "one batch at a time");
+    checkBatch(batch);
+    this.#busy = true;
+    this.#options.defer(() => {
+      if (this.#dead) return;
+      this.#apply(batch);
+      this.#busy = false;
+      done(undefined);
+      this.#waiting?.();
+    });
+  }
+
+  size(): EngineSize {
+    return { allocatedBytes: this.#inUseBytes, inUseBytes: this.#inUseBytes };
+  }
+
+  close(): Promise<void> {
+    if (!this.#busy) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
+  }
+
+  #rows(table: Table): SortedRows {
+    const rows = this.#tables[table];
+    assert(rows !== undefined, `table ${table}`);
+    return rows;
+  }
+
+  // The bytes are copied: they are the engine's only until completion.
+  #apply(batch: EngineBatch): void {
+    for (const { table, key, value } of batch.puts) {
+      const row = { key: copyBytes(key), value: copyBytes(value) };
+      this.#inUseBytes += costOf(row) - costOf(this.#rows(table).put(row));
+    }
+    for (const { table, key } of batch.deletes) {
+      this.#inUseBytes -= costOf(this.#rows(table).delete(key));
+    }
+  }
+}
+
+function costOf(row: EngineRow | undefined): number {
+  return row ? row.key.length + row.value.length + rowOverheadBytes : 0;
+}
