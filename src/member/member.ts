@@ -9,7 +9,7 @@ import type { RaftNode } from "../raft/node.ts";
 import type { Ready } from "../raft/ready.ts";
 import { type Entry, EntryKind } from "../raft/types.ts";
 import type { Engine } from "../storage/engine.ts";
-import type { RaftLogStore } from "../storage/raftLog.ts";
+import type { RaftLog } from "../storage/log.ts";
 import { decodeFrame } from "../transport/frame.ts";
 import type { PeerLink } from "../transport/link.ts";
 import { type MemberEvent, type MemberTiming, requestTicksMax } from "./events.ts";
@@ -45,7 +45,7 @@ export interface MemberPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly link: PeerLink;
-  readonly raftLog: RaftLogStore;
+  readonly raftLog: RaftLog;
   readonly engine: Engine;
   /** Asks the owner to call `turn()` soon; many calls, one turn. */
   readonly requestTurn: () => void;
@@ -265,8 +265,7 @@ export class Member implements MemberService {
 
   #onBatchWritten(error: Error | undefined): void {
     if (error !== undefined) this.#ports.fail(error);
-    else this.#jobs.onBatchWritten();
-    this.#ports.requestTurn();
+    else this.#ports.requestTurn();
   }
 
   #onStop(): void {

@@ -4,7 +4,7 @@ import type { Message } from "../raft/message.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { Ready } from "../raft/ready.ts";
 import type { Entry } from "../raft/types.ts";
-import type { RaftLogStore } from "../storage/raftLog.ts";
+import type { RaftLog } from "../storage/log.ts";
 import type { Outbox } from "./outbox.ts";
 
 /** A write of the log that is not durable yet. */
@@ -26,13 +26,13 @@ export interface PumpHooks {
 
 export class Pump {
   readonly #raft: RaftNode;
-  readonly #log: RaftLogStore;
+  readonly #log: RaftLog;
   readonly #outbox: Outbox;
   readonly #hooks: PumpHooks;
   /** Oldest first; the log completes writes in order. */
   readonly #unsaved: Unsaved[] = [];
 
-  constructor(parts: { raft: RaftNode; log: RaftLogStore; outbox: Outbox; hooks: PumpHooks }) {
+  constructor(parts: { raft: RaftNode; log: RaftLog; outbox: Outbox; hooks: PumpHooks }) {
     this.#raft = parts.raft;
     this.#log = parts.log;
     this.#outbox = parts.outbox;

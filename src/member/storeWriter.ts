@@ -22,7 +22,8 @@ export class StoreWriter {
   readonly #engine: Engine;
   readonly #source: ChangeSource;
   readonly #onDone: (error: Error | undefined) => void;
-  #busy = false;
+  #taken = 0;
+  #written = 0;
   #lastFlushMs: number;
 
   constructor(parts: {
@@ -38,22 +39,31 @@ export class StoreWriter {
     this.#lastFlushMs = parts.clock.nowMs();
   }
 
-  get busy(): boolean {
-    return this.#busy;
+  /** Batches handed to the engine. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Batches that the engine completed. */
+  get written(): number {
+    return this.#written;
   }
 
   /** Called once per turn and per tick. */
   turn(): void {
-    if (this.#busy) return;
+    // One batch at a time.
+    if (this.#taken > this.#written) return;
     const nowMs = this.#clock.nowMs();
     if (this.#source.unflushedRows < flushRows && nowMs - this.#lastFlushMs < flushDelayMs) return;
     const batch = this.#source.takeBatch();
     if (batch === undefined) return;
-    this.#busy = true;
+    this.#taken++;
     this.#lastFlushMs = nowMs;
     this.#engine.submit(batch, (error) => {
-      this.#busy = false;
-      if (error === undefined) this.#source.batchWritten();
+      if (error === undefined) {
+        this.#written++;
+        this.#source.batchWritten();
+      }
       this.#onDone(error);
     });
   }

@@ -1,0 +1,46 @@
+// From what the disk holds to a member that takes part: state machine first, then raft behind it.
+import { Applier } from "../apply/applier.ts";
+import { Mistake } from "../base/assert.ts";
+import type { Random } from "../base/ports.ts";
+import { RaftNode } from "../raft/node.ts";
+import { Member, type MemberConfig, type MemberPorts } from "./member.ts";
+
+/** Data of one append to a peer; larger single entries travel alone. */
+export const appendBytesMax = 1 << 20;
+/** Appends to one peer that are not answered yet. */
+export const inflightAppendsMax = 256;
+export const inflightBytesMax = 32 << 20;
+/** Proposed and not committed yet, on the leader. */
+export const uncommittedBytesMax = 64 << 20;
+
+/**
+ * Builds a member over an opened log and engine; it applies what is committed with its first turns.
+ *
+ * @throws {Mistake} when the store is ahead of the log: then the log has lost entries.
+ */
+export function bootMember(config: MemberConfig, ports: MemberPorts & { random: Random }): Member {
+  const applier = Applier.open(ports.engine);
+  if (applier.applied > ports.raftLog.lastIndex()) {
+    throw new Mistake(
+      `the store holds entry ${applier.applied}, the log ends at ${ports.raftLog.lastIndex()}`,
+    );
+  }
+  const raft = new RaftNode(
+    {
+      id: config.id,
+      electionTicksMin: config.timing.electionTicks,
+      heartbeatTicks: config.timing.heartbeatTicks,
+      maxAppendBytes: appendBytesMax,
+      inflightMax: inflightAppendsMax,
+      inflightBytesMax,
+      uncommittedBytesMax,
+      preVote: true,
+      checkQuorum: true,
+      readMode: "readIndex",
+      applied: applier.applied,
+    },
+    ports.raftLog,
+    ports.random,
+  );
+  return new Member(config, ports, { raft, applier });
+}

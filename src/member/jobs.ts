@@ -1,0 +1,93 @@
+// Long work in small steps between turns: content hashes and the removal of compacted history.
+import type { Revision } from "../base/brand.ts";
+import { EtcdError, errTooManyRequests } from "../base/errors.ts";
+import type { HashRun } from "../mvcc/hash.ts";
+import type { HashCompletion } from "./service.ts";
+
+/** Rows or keys per step: well below a millisecond of work each turn. */
+export const stepUnitsMax = 256;
+/** Hashes asked for at once; one more is refused. */
+export const hashesMax = 64;
+
+/** The state machine's long chores. */
+export interface Chores {
+  readonly revision: Revision;
+  /** @throws {EtcdError} compacted or future revision. */
+  hash(revision: number): HashRun;
+  /** @returns true when another step has something to do now. */
+  sweep(unitsMax: number): boolean;
+  /** True when the rows of the last compaction are gone from the engine. */
+  readonly compactionSettled: boolean;
+}
+
+interface HashJob {
+  readonly run: HashRun;
+  readonly completion: HashCompletion;
+}
+
+export class Jobs {
+  readonly #chores: Chores;
+  #hashes: HashJob[] = [];
+  #settleWaiters: (() => void)[] = [];
+
+  constructor(chores: Chores) {
+    this.#chores = chores;
+  }
+
+  addHash(revision: number, completion: HashCompletion): void {
+    if (this.#hashes.length >= hashesMax) {
+      completion.onRefused(errTooManyRequests);
+      return;
+    }
+    try {
+      this.#hashes.push({ run: this.#chores.hash(revision), completion });
+    } catch (error) {
+      completion.onRefused(refusalOf(error));
+    }
+  }
+
+  addCompactionWaiter(done: () => void): void {
+    this.#settleWaiters.push(done);
+  }
+
+  /** One small piece of each job. @returns true when there is more to do now. */
+  step(): boolean {
+    const sweeping = this.#chores.sweep(stepUnitsMax);
+    if (this.#settleWaiters.length > 0 && this.#chores.compactionSettled) this.#settle();
+    return this.#stepHash() || sweeping;
+  }
+
+  refuseAll(error: EtcdError): void {
+    const hashes = this.#hashes;
+    this.#hashes = [];
+    for (const { completion } of hashes) completion.onRefused(error);
+    // A compaction that waits to be settled is decided and in the log: its answer stands.
+    this.#settle();
+  }
+
+  #settle(): void {
+    const waiters = this.#settleWaiters;
+    this.#settleWaiters = [];
+    for (const done of waiters) done();
+  }
+
+  #stepHash(): boolean {
+    const job = this.#hashes[0];
+    if (job === undefined) return false;
+    try {
+      const result = job.run.step(stepUnitsMax);
+      if (result === undefined) return true;
+      this.#hashes.shift();
+      job.completion.onHash({ ...result, revision: this.#chores.revision });
+    } catch (error) {
+      this.#hashes.shift();
+      job.completion.onRefused(refusalOf(error));
+    }
+    return this.#hashes.length > 0;
+  }
+}
+
+function refusalOf(error: unknown): EtcdError {
+  if (error instanceof EtcdError) return error;
+  throw error;
+}

@@ -1,0 +1,136 @@
+// Members of one cluster in one thread, joined by queues that the test turns: no clock, no threads.
+import { LogIndex, MemberId } from "../../src/base/brand.ts";
+import { silentLog } from "../../src/base/ports.ts";
+import { Prng } from "../../src/base/prng.ts";
+import { bootMember } from "../../src/member/boot.ts";
+import { defaultTiming } from "../../src/member/events.ts";
+import type { Member } from "../../src/member/member.ts";
+import { MemoryEngine } from "../../src/storage/memory.ts";
+import { MemoryLog } from "../../src/storage/memoryLog.ts";
+import type { PeerLink } from "../../src/transport/link.ts";
+
+interface Frame {
+  readonly from: MemberId;
+  readonly to: MemberId;
+  readonly bytes: Uint8Array;
+}
+
+interface Disk {
+  log: MemoryLog;
+  engine: MemoryEngine;
+  incarnation: number;
+}
+
+export class LocalCluster {
+  readonly ids: readonly MemberId[];
+  readonly members = new Map<MemberId, Member>();
+  /** Members whose frames, in and out, are lost. */
+  readonly cut = new Set<MemberId>();
+  readonly #disks = new Map<MemberId, Disk>();
+  readonly #random: Prng;
+  #frames: Frame[] = [];
+  #deferred: (() => void)[] = [];
+  #nowMs = 0;
+  readonly faults: Error[] = [];
+
+  constructor(count: number, seed = 1) {
+    this.#random = new Prng(seed);
+    this.ids = Array.from({ length: count }, (_, i) => MemberId(BigInt(i + 1)));
+    for (const id of this.ids) {
+      const membership = { voters: this.ids, outgoing: [], learners: [] };
+      const defer = (run: () => void): void => void this.#deferred.push(run);
+      const disk = {
+        log: new MemoryLog({ membership }),
+        engine: new MemoryEngine({ defer }),
+        incarnation: 0,
+      };
+      this.#disks.set(id, disk);
+      this.start(id);
+    }
+  }
+
+  start(id: MemberId): Member {
+    const disk = this.#disks.get(id);
+    if (disk === undefined) throw new Error(`no member ${id}`);
+    disk.incarnation++;
+    const link: PeerLink = {
+      send: (to, bytes) => void this.#frames.push({ from: id, to, bytes }),
+      onFrame: undefined,
+      connected: () => true,
+      close: () => {},
+    };
+    const config = {
+      clusterId: 9n,
+      id,
+      incarnation: disk.incarnation,
+      timing: defaultTiming,
+      members: [],
+    };
+    const member = bootMember(config, {
+      clock: { nowMs: () => this.#nowMs },
+      random: this.#random,
+      log: silentLog,
+      link,
+      raftLog: disk.log,
+      engine: disk.engine,
+      requestTurn: () => {},
+      fail: (error) => void this.faults.push(error),
+    });
+    this.members.set(id, member);
+    return member;
+  }
+
+  /** The member is gone; what its log and store had completed stays. */
+  crash(id: MemberId): void {
+    this.members.delete(id);
+    const disk = this.#disks.get(id);
+    if (disk === undefined) throw new Error(`no member ${id}`);
+    disk.log = disk.log.afterCrash();
+    disk.engine = disk.engine.afterCrash();
+    this.#frames = this.#frames.filter((frame) => frame.from !== id && frame.to !== id);
+  }
+
+  member(id: MemberId): Member {
+    const member = this.members.get(id);
+    if (member === undefined) throw new Error(`member ${id} is down`);
+    return member;
+  }
+
+  leader(): Member {
+    for (const member of this.members.values()) {
+      if (member.status().role === "leader" && !this.cut.has(member.id)) return member;
+    }
+    throw new Error("no leader");
+  }
+
+  /** Lets everything that can happen without time passing happen. */
+  settle(): void {
+    for (let round = 0; round < 10_000; round++) {
+      for (const member of this.members.values()) member.turn();
+      const frames = this.#frames;
+      const deferred = this.#deferred;
+      this.#frames = [];
+      this.#deferred = [];
+      if (frames.length === 0 && deferred.length === 0) return;
+      for (const run of deferred) run();
+      for (const { from, to, bytes } of frames) {
+        if (this.cut.has(from) || this.cut.has(to)) continue;
+        this.members.get(to)?.handle({ kind: "frame", from, bytes });
+      }
+    }
+    throw new Error("the cluster does not come to rest");
+  }
+
+  /** Time passes for all members, `count` ticks. */
+  tick(count: number): void {
+    for (let i = 0; i < count; i++) {
+      this.#nowMs += defaultTiming.tickMs;
+      for (const member of this.members.values()) member.handle({ kind: "tick" });
+      this.settle();
+    }
+  }
+
+  appliedOf(id: MemberId): LogIndex {
+    return LogIndex(this.member(id).status().applied);
+  }
+}
