@@ -1,0 +1,245 @@
+// The data directory of one process: whose it is, who uses it now, and how often each member booted.
+//
+//   <directory>, mode 0700
+//     quorlet.json               format version, cluster id, members: written once
+//     member-<id, 16 hex>/
+//       identity.json            boots so far; rewritten at each boot
+//       log/  store/             see raftLog.ts and lmdb.ts
+import fs from "node:fs/promises";
+import path from "node:path";
+import { MemberId } from "../base/brand.ts";
+import { DataDirError } from "./dataDirError.ts";
+import { type DataDirLock, lockDirectory } from "./dataDirLock.ts";
+import { readJson, writeJson } from "./jsonFile.ts";
+
+export const dataFormatVersion = 1;
+const markerName = "quorlet.json";
+const identityName = "identity.json";
+/** Present in the root of some file systems, and of no interest. */
+const ignoredNames: readonly string[] = ["lost+found", `${markerName}.tmp`];
+
+export interface DataMember {
+  readonly name: string;
+  readonly id: MemberId;
+}
+
+/** Whose data a directory holds. */
+export interface DataMarker {
+  readonly clusterId: bigint;
+  /** The members that run on this directory, in any order. */
+  readonly members: readonly DataMember[];
+}
+
+export type DataDirState =
+  /** Does not exist, or holds nothing: free to claim. */
+  { readonly kind: "empty" } | { readonly kind: "ours"; readonly marker: DataMarker };
+
+export interface ClaimedDataDir {
+  readonly path: string;
+  readonly marker: DataMarker;
+  /** True when this claim made it. */
+  readonly isNew: boolean;
+  /** Counts one more boot of a member and makes it durable. @throws {DataDirError} */
+  boot(id: MemberId): Promise<MemberBoot>;
+  /** Gives the directory up to other processes; a process that dies gives it up as well. */
+  release(): Promise<void>;
+}
+
+/** One life of a member. */
+export interface MemberBoot {
+  /** From 1; no two boots of a member share one. */
+  readonly incarnation: number;
+  readonly logDirectory: string;
+  readonly storeDirectory: string;
+  /**
+   * False once `markStarted` was called in any life: a missing log is then a loss, not a beginning.
+   */
+  readonly mayCreate: boolean;
+  /** To be called when log and store have been opened, before the member says anything. */
+  markStarted(): Promise<void>;
+}
+
+interface Identity {
+  readonly boots: number;
+  readonly started: boolean;
+}
+
+/**
+ * Looks at a directory without changing anything.
+ *
+ * @throws {DataDirError} foreign, format, damaged or io.
+ */
+export async function inspectDataDir(directory: string): Promise<DataDirState> {
+  const names = await namesIn(directory);
+  if (names.includes(markerName)) {
+    return { kind: "ours", marker: await readMarker(directory) };
+  }
+  const foreign = names.find((name) => !ignoredNames.includes(name));
+  if (foreign === undefined) return { kind: "empty" };
+  throw new DataDirError({ kind: "foreign", directory, found: foreign });
+}
+
+/**
+ * Takes the directory for this process, and makes it if need be.
+ *
+ * @throws {DataDirError} as `inspectDataDir`, and when it is in use, or holds another cluster or other
+ *         members; nothing in it was changed then.
+ */
+export async function claimDataDir(directory: string, marker: DataMarker): Promise<ClaimedDataDir> {
+  const absolute = path.resolve(directory);
+  checkMarker(absolute, await inspectDataDir(absolute), marker);
+  await makeDirectory(absolute);
+  const lock = await lockDirectory(absolute);
+  try {
+    // Another process may have come first between the look and the lock.
+    const state = await inspectDataDir(absolute);
+    checkMarker(absolute, state, marker);
+    const isNew = state.kind === "empty";
+    await restrict(absolute);
+    if (isNew) await writeMarker(absolute, marker);
+    return new DataDir(absolute, marker, isNew, lock);
+  } catch (error) {
+    await lock.release();
+    throw DataDirError.from(absolute, error);
+  }
+}
+
+class DataDir implements ClaimedDataDir {
+  readonly path: string;
+  readonly marker: DataMarker;
+  readonly isNew: boolean;
+  readonly #lock: DataDirLock;
+
+  constructor(directory: string, marker: DataMarker, isNew: boolean, lock: DataDirLock) {
+    this.path = directory;
+    this.marker = marker;
+    this.isNew = isNew;
+    this.#lock = lock;
+  }
+
+  async boot(id: MemberId): Promise<MemberBoot> {
+    const directory = path.join(this.path, `member-${hexOf(id)}`);
+    try {
+      await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+      const before = await readIdentity(directory);
+      const incarnation = before.boots + 1;
+      await writeIdentity(directory, { boots: incarnation, started: before.started });
+      return {
+        incarnation,
+        logDirectory: path.join(directory, "log"),
+        storeDirectory: path.join(directory, "store"),
+        mayCreate: !before.started,
+        markStarted: async () => {
+          if (!before.started)
+            await writeIdentity(directory, { boots: incarnation, started: true });
+        },
+      };
+    } catch (error) {
+      throw DataDirError.from(directory, error);
+    }
+  }
+
+  release(): Promise<void> {
+    return this.#lock.release();
+  }
+}
+
+function checkMarker(directory: string, state: DataDirState, want: DataMarker): void {
+  if (state.kind === "empty") return;
+  const { clusterId, members } = state.marker;
+  if (clusterId !== want.clusterId) {
+    const found = hexOf(clusterId);
+    throw new DataDirError({ kind: "otherCluster", directory, found, want: hexOf(want.clusterId) });
+  }
+  const found = describeMembers(members);
+  const wanted = describeMembers(want.members);
+  if (found !== wanted) {
+    throw new DataDirError({ kind: "otherMembers", directory, found, want: wanted });
+  }
+}
+
+const describeMembers = (members: readonly DataMember[]): string =>
+  members
+    .map(({ name, id }) => `${name}=${hexOf(id)}`)
+    .sort()
+    .join(",");
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  try {
+    return await fs.readdir(directory);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    throw DataDirError.from(directory, error);
+  }
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw DataDirError.from(directory, error);
+  }
+}
+
+// A mounted volume may belong to someone else; the members' own folders inside are 0700 anyway.
+async function restrict(directory: string): Promise<void> {
+  try {
+    await fs.chmod(directory, 0o700);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EPERM") return;
+    throw error;
+  }
+}
+
+async function readMarker(directory: string): Promise<DataMarker> {
+  const file = path.join(directory, markerName);
+  const json = await readJson(file);
+  const format = json?.["format"];
+  if (typeof format !== "number") throw new DataDirError({ kind: "damaged", file });
+  if (format !== dataFormatVersion) {
+    throw new DataDirError({ kind: "format", directory, found: format, want: dataFormatVersion });
+  }
+  const clusterId = idOf(json?.["clusterId"]);
+  const members = json?.["members"];
+  if (clusterId === undefined || !Array.isArray(members)) {
+    throw new DataDirError({ kind: "damaged", file });
+  }
+  return { clusterId, members: members.map((member) => readMember(file, member)) };
+}
+
+function readMember(file: string, member: unknown): DataMember {
+  if (typeof member === "object" && member !== null && "name" in member && "id" in member) {
+    const id = idOf(member.id);
+    if (typeof member.name === "string" && id !== undefined) {
+      return { name: member.name, id: MemberId(id) };
+    }
+  }
+  throw new DataDirError({ kind: "damaged", file });
+}
+
+async function writeMarker(directory: string, marker: DataMarker): Promise<void> {
+  const members = marker.members.map(({ name, id }) => ({ name, id: hexOf(id) }));
+  const json = { format: dataFormatVersion, clusterId: hexOf(marker.clusterId), members };
+  await writeJson(path.join(directory, markerName), json);
+}
+
+async function readIdentity(directory: string): Promise<Identity> {
+  const file = path.join(directory, identityName);
+  const json = await readJson(file);
+  if (json === undefined) return { boots: 0, started: false };
+  const { boots, started } = json;
+  if (!Number.isSafeInteger(boots) || typeof boots !== "number" || typeof started !== "boolean") {
+    throw new DataDirError({ kind: "damaged", file });
+  }
+  return { boots, started };
+}
+
+async function writeIdentity(directory: string, identity: Identity): Promise<void> {
+  await writeJson(path.join(directory, identityName), { ...identity });
+}
+
+const hexOf = (id: bigint): string => id.toString(16).padStart(16, "0");
+
+function idOf(text: unknown): bigint | undefined {
+  return typeof text === "string" && /^[0-9a-f]{16}$/.test(text) ? BigInt(`0x${text}`) : undefined;
+}
