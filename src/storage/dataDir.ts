@@ -1,7 +1,7 @@
 // The data directory of one process: whose it is, who uses it now, and how often each member booted.
 //
 //   <directory>, mode 0700
-//     quorlet.json               format version, cluster id, members: written once
+//     quorlet.json               format version, cluster id, members; says when it is complete
 //     member-<id, 16 hex>/
 //       identity.json            boots so far; rewritten at each boot
 //       log/  store/             see raftLog.ts and lmdb.ts
@@ -9,14 +9,15 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import { MemberId } from "../base/brand.ts";
 import { DataDirError } from "./dataDirError.ts";
-import { type DataDirLock, lockDirectory } from "./dataDirLock.ts";
+import { type DataDirLock, lockDirectory, lockName } from "./dataDirLock.ts";
 import { readJson, writeJson } from "./jsonFile.ts";
 
 export const dataFormatVersion = 1;
 const markerName = "quorlet.json";
 const identityName = "identity.json";
-/** Present in the root of some file systems, and of no interest. */
-const ignoredNames: readonly string[] = ["lost+found", `${markerName}.tmp`];
+/** Present in the root of some file systems, or left by a claim that was cut short. */
+const isIgnored = (name: string): boolean =>
+  name === "lost+found" || name === `${markerName}.tmp` || name.startsWith(lockName);
 
 export interface DataMember {
   readonly name: string;
@@ -32,7 +33,9 @@ export interface DataMarker {
 
 export type DataDirState =
   /** Does not exist, or holds nothing: free to claim. */
-  { readonly kind: "empty" } | { readonly kind: "ours"; readonly marker: DataMarker };
+  | { readonly kind: "empty" }
+  /** `complete` is false when the process that made it was cut short; then no member ever ran. */
+  | { readonly kind: "ours"; readonly marker: DataMarker; readonly complete: boolean };
 
 export interface ClaimedDataDir {
   readonly path: string;
@@ -72,9 +75,9 @@ interface Identity {
 export async function inspectDataDir(directory: string): Promise<DataDirState> {
   const names = await namesIn(directory);
   if (names.includes(markerName)) {
-    return { kind: "ours", marker: await readMarker(directory) };
+    return { kind: "ours", ...(await readMarker(directory)) };
   }
-  const foreign = names.find((name) => !ignoredNames.includes(name));
+  const foreign = names.find((name) => !isIgnored(name));
   if (foreign === undefined) return { kind: "empty" };
   throw new DataDirError({ kind: "foreign", directory, found: foreign });
 }
@@ -94,9 +97,9 @@ export async function claimDataDir(directory: string, marker: DataMarker): Promi
     // Another process may have come first between the look and the lock.
     const state = await inspectDataDir(absolute);
     checkMarker(absolute, state, marker);
-    const isNew = state.kind === "empty";
+    const isNew = state.kind === "empty" || !state.complete;
     await restrict(absolute);
-    if (isNew) await writeMarker(absolute, marker);
+    if (isNew) await lay(absolute, marker);
     return new DataDir(absolute, marker, isNew, lock);
   } catch (error) {
     await lock.release();
@@ -118,9 +121,8 @@ class DataDir implements ClaimedDataDir {
   }
 
   async boot(id: MemberId): Promise<MemberBoot> {
-    const directory = path.join(this.path, `member-${hexOf(id)}`);
+    const directory = memberDirectory(this.path, id);
     try {
-      await fs.mkdir(directory, { recursive: true, mode: 0o700 });
       const before = await readIdentity(directory);
       const incarnation = before.boots + 1;
       await writeIdentity(directory, { boots: incarnation, started: before.started });
@@ -191,20 +193,23 @@ async function restrict(directory: string): Promise<void> {
   }
 }
 
-async function readMarker(directory: string): Promise<DataMarker> {
+async function readMarker(
+  directory: string,
+): Promise<{ readonly marker: DataMarker; readonly complete: boolean }> {
   const file = path.join(directory, markerName);
   const json = await readJson(file);
-  const format = json?.["format"];
+  const format = json?.format;
   if (typeof format !== "number") throw new DataDirError({ kind: "damaged", file });
   if (format !== dataFormatVersion) {
     throw new DataDirError({ kind: "format", directory, found: format, want: dataFormatVersion });
   }
-  const clusterId = idOf(json?.["clusterId"]);
-  const members = json?.["members"];
+  const clusterId = idOf(json?.clusterId);
+  const members = json?.members;
   if (clusterId === undefined || !Array.isArray(members)) {
     throw new DataDirError({ kind: "damaged", file });
   }
-  return { clusterId, members: members.map((member) => readMember(file, member)) };
+  const marker = { clusterId, members: members.map((member) => readMember(file, member)) };
+  return { marker, complete: json?.complete === true };
 }
 
 function readMember(file: string, member: unknown): DataMember {
@@ -217,17 +222,32 @@ function readMember(file: string, member: unknown): DataMember {
   throw new DataDirError({ kind: "damaged", file });
 }
 
-async function writeMarker(directory: string, marker: DataMarker): Promise<void> {
+// Every member gets its identity before the marker says complete: one that is missing later was lost,
+// and with it the promises of that member.
+async function lay(directory: string, marker: DataMarker): Promise<void> {
+  await writeMarker(directory, marker, false);
+  for (const { id } of marker.members) {
+    await fs.mkdir(memberDirectory(directory, id), { recursive: true, mode: 0o700 });
+    await writeIdentity(memberDirectory(directory, id), { boots: 0, started: false });
+  }
+  await writeMarker(directory, marker, true);
+}
+
+async function writeMarker(
+  directory: string,
+  marker: DataMarker,
+  complete: boolean,
+): Promise<void> {
   const members = marker.members.map(({ name, id }) => ({ name, id: hexOf(id) }));
-  const json = { format: dataFormatVersion, clusterId: hexOf(marker.clusterId), members };
+  const clusterId = hexOf(marker.clusterId);
+  const json = { format: dataFormatVersion, complete, clusterId, members };
   await writeJson(path.join(directory, markerName), json);
 }
 
 async function readIdentity(directory: string): Promise<Identity> {
   const file = path.join(directory, identityName);
   const json = await readJson(file);
-  if (json === undefined) return { boots: 0, started: false };
-  const { boots, started } = json;
+  const { boots, started } = json ?? {};
   if (!Number.isSafeInteger(boots) || typeof boots !== "number" || typeof started !== "boolean") {
     throw new DataDirError({ kind: "damaged", file });
   }
@@ -237,6 +257,9 @@ async function readIdentity(directory: string): Promise<Identity> {
 async function writeIdentity(directory: string, identity: Identity): Promise<void> {
   await writeJson(path.join(directory, identityName), { ...identity });
 }
+
+const memberDirectory = (directory: string, id: MemberId): string =>
+  path.join(directory, `member-${hexOf(id)}`);
 
 const hexOf = (id: bigint): string => id.toString(16).padStart(16, "0");
 

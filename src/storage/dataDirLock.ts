@@ -17,7 +17,8 @@ export interface DataDirLock {
 
 export type LockKind = "socket" | "file";
 
-const lockName = "lock";
+/** Also the start of the names of a lock in the making. */
+export const lockName = ".quorlet.lock";
 
 /**
  * @throws {DataDirError} inUse, or io.
