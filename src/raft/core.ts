@@ -2,9 +2,9 @@
 import { LogIndex, type MemberId, noMember, type Term } from "../base/brand.ts";
 import type { Random } from "../base/ports.ts";
 import type { RaftConfig } from "./config.ts";
+import { Configurations } from "./configurations.ts";
 import { Durability } from "./durability.ts";
 import { RaftLog } from "./log.ts";
-import type { MembershipChange } from "./membership.ts";
 import { isVoter } from "./membership.ts";
 import type { Message } from "./message.ts";
 import type { Progress } from "./progress.ts";
@@ -38,8 +38,10 @@ export interface Leadership {
   readonly readAcked: Map<MemberId, number>;
   /** The barrier of this term: before it is committed, `commit` may be older than the truth. */
   readonly barrierIndex: LogIndex;
-  /** No other change of membership before this index is applied. */
+  /** No other change of membership before this index is committed. */
   membershipIndex: LogIndex;
+  /** Some peers may no longer be members. */
+  peersLeaving: boolean;
   uncommittedBytes: number;
   /** Something may have to be sent: new entries, a new commit index, a window that opened. */
   appendsDue: boolean;
@@ -57,6 +59,7 @@ export class Core {
   readonly config: RaftConfig;
   readonly id: MemberId;
   readonly log: RaftLog;
+  readonly configurations: Configurations;
   readonly durability: Durability;
   readonly rounds = new ReadRounds();
   readonly forwarded = new ForwardedReads();
@@ -70,9 +73,6 @@ export class Core {
   leadership: Leadership | undefined;
   /** Follower: highest index that this leader was told we hold. */
   acceptedIndex = LogIndex(0);
-  membership: Membership;
-  /** Handed out as committed, to take effect when applied. */
-  unappliedChanges: { index: LogIndex; change: MembershipChange }[] = [];
   /** An earlier life may have promised a leader's lease to keep quiet; a first one has not. */
   readonly promisedAtBoot: boolean;
   /** Ticks since boot. */
@@ -89,8 +89,9 @@ export class Core {
     this.#random = random;
     this.term = hardState.term;
     this.vote = hardState.vote;
-    this.membership = membership;
     this.log = new RaftLog(reader, { commit: hardState.commit, applied: config.applied });
+    this.configurations = new Configurations({ index: config.applied, membership });
+    this.log.scan(config.applied, (entry) => this.configurations.append(entry));
     this.durability = new Durability({
       index: reader.lastIndex(),
       term: hardState.term,
@@ -98,6 +99,11 @@ export class Core {
     });
     this.promisedAtBoot = config.readMode === "lease" && hardState.term > 0;
     this.drawElectionTicks();
+  }
+
+  /** By which votes and commits count now. */
+  get membership(): Membership {
+    return this.configurations.latest;
   }
 
   /** May this member lead? Learners, strangers and members without a state may not. */

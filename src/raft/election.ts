@@ -21,10 +21,7 @@ export function onTimeoutNow(core: Core, message: TimeoutNowMessage): void {
 }
 
 function mayCampaign(core: Core): boolean {
-  if (core.role === "leader" || !core.promotable || core.term >= termMax) return false;
-  // A change takes effect when applied: with one outstanding, this member would count the votes
-  // of a configuration that is no longer in force.
-  return !core.log.hasUnappliedMembership();
+  return core.role !== "leader" && core.promotable && core.term < termMax;
 }
 
 function beginPreVote(core: Core): void {

@@ -67,8 +67,13 @@ function merge(core: Core, entries: readonly Entry[], known: number): boolean {
   const first = entries[same];
   if (first === undefined) return true;
   if (first.index <= log.commit) return false;
-  if (first.index <= log.last) core.durability.cut(LogIndex(first.index - 1));
-  log.replaceFrom(same === 0 ? entries : entries.slice(same));
+  const fresh = same === 0 ? entries : entries.slice(same);
+  if (first.index <= log.last) {
+    core.durability.cut(LogIndex(first.index - 1));
+    core.configurations.cut(LogIndex(first.index - 1));
+  }
+  log.replaceFrom(fresh);
+  for (const entry of fresh) core.configurations.append(entry);
   return true;
 }
 
@@ -125,8 +130,7 @@ export function onSnapshot(core: Core, { from, meta }: SnapshotMessage): void {
   if (meta.index > log.commit) {
     core.durability.cut(log.commit);
     log.restore(meta);
-    core.membership = meta.membership;
-    core.unappliedChanges = [];
+    core.configurations.restore(meta);
   }
   accept(core, from, log.commit);
 }

@@ -10,7 +10,7 @@ import { Progress } from "./progress.ts";
 import { jointIndex, jointVote } from "./quorum.ts";
 import { confirmReads, openReadRound } from "./readIndex.ts";
 import type { ProposeResult } from "./ready.ts";
-import { continueTransfer } from "./transfer.ts";
+import { abandonTransferTo, continueTransfer } from "./transfer.ts";
 import { type Entry, EntryKind } from "./types.ts";
 
 export function becomeLeader(core: Core): void {
@@ -28,19 +28,32 @@ export function becomeLeader(core: Core): void {
     // The tail inherited from earlier leaders may hold a change; the barrier ends behind it.
     membershipIndex: barrierIndex,
     uncommittedBytes: 0,
+    peersLeaving: false,
     appendsDue: true,
     heartbeatDue: false,
     transferee: noMember,
     leaseBroken: false,
     leaseTick: Number.NEGATIVE_INFINITY,
   };
-  syncPeers(core, core.leadership, { next: barrierIndex });
+  addPeers(core, core.leadership, { next: barrierIndex });
   // Entries of earlier terms are never committed by counting; an own entry takes them along.
   append(core, EntryKind.barrier, emptyBytes);
 }
 
-/** Makes the list of peers that of the membership; a newcomer is active until it is judged. */
-export function syncPeers(core: Core, leadership: Leadership, { next }: { next: LogIndex }): void {
+/** Members without a peer get one; it counts as active until it is judged. */
+function addPeers(core: Core, leadership: Leadership, { next }: { next: LogIndex }): void {
+  for (const id of everyMember(core.membership)) {
+    if (id === core.id || leadership.peers.has(id)) continue;
+    const peer = new Progress(id, { next, bounds: core.config });
+    peer.active = true;
+    leadership.peers.set(id, peer);
+  }
+}
+
+/** Who was removed is told until that is committed, so that it learns of it; then no more. */
+export function dropPeers(core: Core, leadership: Leadership): void {
+  if (!leadership.peersLeaving || core.log.commit < leadership.membershipIndex) return;
+  leadership.peersLeaving = false;
   const members = everyMember(core.membership);
   for (const id of leadership.peers.keys()) {
     if (members.includes(id)) continue;
@@ -48,19 +61,12 @@ export function syncPeers(core: Core, leadership: Leadership, { next }: { next: 
     leadership.acked.delete(id);
     leadership.readAcked.delete(id);
   }
-  for (const id of members) {
-    if (id === core.id || leadership.peers.has(id)) continue;
-    const peer = new Progress(id, { next, bounds: core.config });
-    peer.active = true;
-    leadership.peers.set(id, peer);
-  }
-  leadership.appendsDue = true;
 }
 
-function append(core: Core, kind: EntryKind, data: Uint8Array): LogIndex {
-  const index = LogIndex(core.log.last + 1);
-  core.log.push({ term: core.term, index, kind, data });
-  return index;
+function append(core: Core, kind: EntryKind, data: Uint8Array): Entry {
+  const entry = { term: core.term, index: LogIndex(core.log.last + 1), kind, data };
+  core.log.push(entry);
+  return entry;
 }
 
 /** One entry each; all or none. */
@@ -89,10 +95,15 @@ export function releaseUncommitted(leadership: Leadership, committed: readonly E
   leadership.uncommittedBytes = Math.max(0, bytes);
 }
 
-/** An encoded change of membership; the caller checked that it may be proposed now. */
+/** An encoded change, in force from here on; the caller checked that it may be made now. */
 export function appendChange(core: Core, leadership: Leadership, data: Uint8Array): void {
-  leadership.membershipIndex = append(core, EntryKind.membership, data);
+  const entry = append(core, EntryKind.membership, data);
+  leadership.membershipIndex = entry.index;
+  core.configurations.append(entry);
+  addPeers(core, leadership, { next: entry.index });
+  leadership.peersLeaving = true;
   leadership.appendsDue = true;
+  abandonTransferTo(leadership, (id) => !core.membership.voters.includes(id));
 }
 
 export function tickLeader(core: Core, leadership: Leadership): void {
@@ -183,8 +194,9 @@ function sendAppend(core: Core, peer: Progress, { to }: { to: LogIndex }): boole
 
 /** What the peer lacks is no longer in the log: it needs the state as it is applied now. */
 function sendSnapshot(core: Core, peer: Progress): void {
-  const { log, membership } = core;
+  const { log } = core;
   const index = log.applied;
+  const membership = core.configurations.at(index);
   const term = log.term(index);
   // A peer that is silent would only block its lane.
   if (!peer.active || term === undefined) return;
@@ -254,7 +266,7 @@ export function onOwnPersisted(core: Core, leadership: Leadership): void {
  * Commits what a quorum holds, if the last of it is of this term: an older entry on a majority may
  * still be replaced (Raft paper, figure 8).
  */
-export function advanceCommit(core: Core, leadership: Leadership): void {
+function advanceCommit(core: Core, leadership: Leadership): void {
   const { log } = core;
   const index = jointIndex(leadership.acked, core.membership);
   if (index <= log.commit || log.term(index) !== core.term) return;

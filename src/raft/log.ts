@@ -1,7 +1,7 @@
 // The log as one sequence: what the reader holds, then a tail that was not handed over yet.
 import { assert } from "../base/assert.ts";
 import { LogIndex, Term } from "../base/brand.ts";
-import { type Entry, EntryKind, type LogReader, type SnapshotMeta } from "./types.ts";
+import type { Entry, LogReader, SnapshotMeta } from "./types.ts";
 
 /*
  *    snapshot | first ............ tailFirst-1 | tailFirst ......... last
@@ -208,23 +208,23 @@ export class RaftLog {
     return entries;
   }
 
+  /** Visits all entries after `after`, in order. */
+  scan(after: LogIndex, visit: (entry: Entry) => void): void {
+    let from = LogIndex(after + 1);
+    while (from <= this.last) {
+      const some = this.entries({ from, to: LogIndex(this.last + 1), bytesMax: scanBytes });
+      for (const entry of some) visit(entry);
+      from = LogIndex(from + some.length);
+    }
+  }
+
   appliedTo(index: LogIndex): void {
     assert(index <= this.#handedOut, "only committed entries are applied");
     this.#applied = LogIndex(Math.max(this.#applied, index));
   }
-
-  /** Is there a change of membership that is committed and not applied? Rare, hence a scan. */
-  hasUnappliedMembership(): boolean {
-    let from = LogIndex(Math.max(this.#applied + 1, this.first));
-    while (from <= this.#commit) {
-      const some = this.entries({ from, to: LogIndex(this.#commit + 1), bytesMax: scanBytes });
-      if (some.some((entry) => entry.kind === EntryKind.membership)) return true;
-      from = LogIndex(from + some.length);
-    }
-    return false;
-  }
 }
 
+/** Read at a time when the whole log is visited. */
 const scanBytes = 1024 * 1024;
 
 export const noEntries: readonly Entry[] = Object.freeze([]);

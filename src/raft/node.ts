@@ -4,9 +4,10 @@ import { LogIndex, type MemberId, noMember, Term } from "../base/brand.ts";
 import { emptyBytes } from "../base/bytes.ts";
 import type { Random } from "../base/ports.ts";
 import { checkConfig, committedBytesMaxDefault, type RaftConfig } from "./config.ts";
-import { Core, Outbox } from "./core.ts";
+import { Core, type Leadership, Outbox } from "./core.ts";
 import { campaign, countOwnVote } from "./election.ts";
 import {
+  dropPeers,
   flushLeader,
   onOwnPersisted,
   proposeAsLeader,
@@ -17,7 +18,7 @@ import type { MembershipChange } from "./membership.ts";
 import type { Message } from "./message.ts";
 import type { ProgressState } from "./progress.ts";
 import type { MembershipResult, PersistMark, ProposeResult, RaftStatus, Ready } from "./ready.ts";
-import { applyChanges, noteChanges, proposeChange } from "./reconfigure.ts";
+import { leaveJoint, proposeChange, resignIfRemoved } from "./reconfigure.ts";
 import { step } from "./step.ts";
 import { beginTransfer } from "./transfer.ts";
 import type { Entry, HardState, LogReader, Membership, Role } from "./types.ts";
@@ -66,9 +67,10 @@ export class RaftNode {
     return this.#core.leader;
   }
 
-  /** As of the applied index. */
+  /** As of the applied index; a change that is on its way may be in force already. */
   get membership(): Membership {
-    return this.#core.membership;
+    const { configurations, log } = this.#core;
+    return configurations.at(log.applied);
   }
 
   /** One unit of time has passed. */
@@ -162,7 +164,7 @@ export class RaftNode {
     assert(!this.#readyOut, "advance comes before the next ready");
     this.#readyOut = true;
     const core = this.#core;
-    if (core.leadership) flushLeader(core, core.leadership);
+    if (core.leadership) this.#lead(core.leadership);
     const { entries, snapshot } = core.log.handOver();
     const mustVote = core.term !== this.#saved.term || core.vote !== this.#saved.vote;
     const mustSync = mustVote || entries.length > 0 || snapshot !== undefined;
@@ -200,10 +202,10 @@ export class RaftNode {
     if (core.leadership) onOwnPersisted(core, core.leadership);
   }
 
-  /** The state machine holds everything up to `index`; membership changes take effect here. */
+  /** The state machine holds everything up to `index`. */
   applied(index: LogIndex): void {
     this.#core.log.appliedTo(index);
-    applyChanges(this.#core, index);
+    this.#core.configurations.forgetBefore(index);
   }
 
   status(): RaftStatus {
@@ -216,6 +218,15 @@ export class RaftNode {
   peers(): readonly PeerStatus[] {
     const peers = this.#core.leadership?.peers.values() ?? [];
     return [...peers].map(({ id, state, match, active }) => ({ id, state, match, active }));
+  }
+
+  /** What a leader owes at the end of a turn; a resigning one tells the last commit before it goes. */
+  #lead(leadership: Leadership): void {
+    const core = this.#core;
+    leaveJoint(core, leadership);
+    flushLeader(core, leadership);
+    dropPeers(core, leadership);
+    resignIfRemoved(core, leadership);
   }
 
   /** On disk a commit index never runs ahead of the entries that it speaks of. */
@@ -259,7 +270,6 @@ export class RaftNode {
     const bytesMax = core.config.committedBytesMax ?? committedBytesMaxDefault;
     const committed = core.log.takeCommitted({ last: this.#committedLast(), bytesMax });
     if (committed.length === 0) return committed;
-    noteChanges(core, committed);
     if (core.leadership) releaseUncommitted(core.leadership, committed);
     return committed;
   }
