@@ -14,3 +14,11 @@ export interface PeerLink {
   connected(peer: MemberId): boolean;
   close(): void;
 }
+
+/** For metrics; grow from 0. */
+export interface LinkCounters {
+  /** Frames not sent, as the peer was unreachable or its backlog full. */
+  readonly droppedFrames: number;
+  /** What arrived and is no frame, and connections that failed because of it. */
+  readonly badFrames: number;
+}

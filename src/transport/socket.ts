@@ -1,0 +1,224 @@
+// PeerLink over WebSockets: one connection for each pair of members, opened by the lower id.
+import { type IncomingMessage, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { MemberId } from "../base/brand.ts";
+import { copyBytes } from "../base/bytes.ts";
+import type { Log, Random } from "../base/ports.ts";
+import { defaultFrameLimits } from "./frame.ts";
+import {
+  answerLines,
+  dials,
+  type HandshakeRefusal,
+  judgeHandshake,
+  type PeerIdentity,
+  refusalHeader,
+} from "./handshake.ts";
+import type { LinkCounters, PeerLink } from "./link.ts";
+import { type DialTls, PeerDialler } from "./peerDialler.ts";
+
+export interface SocketLinkLimits {
+  /** No frame is sent while more than this is unsent: the bound is this and one frame. */
+  readonly backlogBytesMax: number;
+  /** A peer that sends more in one frame is disconnected. */
+  readonly frameBytesMax: number;
+  readonly handshakeMsMax: number;
+  /** Pause before dialling again: doubles from the first to the second, halved at random. */
+  readonly redialMsMin: number;
+  readonly redialMsMax: number;
+  /** Every peer is pinged this often, and dropped after so many beats of silence. */
+  readonly heartbeatMs: number;
+  readonly silentBeatsMax: number;
+}
+
+export const defaultSocketLinkLimits: SocketLinkLimits = {
+  backlogBytesMax: 16 * 1_048_576,
+  frameBytesMax: defaultFrameLimits.frameBytesMax,
+  handshakeMsMax: 5_000,
+  redialMsMin: 50,
+  redialMsMax: 5_000,
+  heartbeatMs: 1_000,
+  silentBeatsMax: 3,
+};
+
+export interface SocketLinkOptions {
+  readonly self: PeerIdentity;
+  readonly random: Random;
+  readonly log: Log;
+  readonly limits?: Partial<SocketLinkLimits>;
+  /** For peers with https addresses. */
+  readonly tls?: DialTls;
+}
+
+/** What is known of one peer. */
+interface Peer {
+  readonly id: MemberId;
+  /** Only for those that this member dials. */
+  readonly dialler: PeerDialler | undefined;
+  socket: WebSocket | undefined;
+  silentBeats: number;
+}
+
+export class SocketLink implements PeerLink {
+  onFrame: ((from: MemberId, frame: Uint8Array) => void) | undefined;
+  readonly #options: SocketLinkOptions;
+  readonly #limits: SocketLinkLimits;
+  readonly #peers = new Map<MemberId, Peer>();
+  readonly #server: WebSocketServer;
+  readonly #heartbeat: NodeJS.Timeout;
+  #closed = false;
+  #droppedFrames = 0;
+  #badFrames = 0;
+  #refusedHandshakes = 0;
+
+  constructor(options: SocketLinkOptions) {
+    this.#options = options;
+    this.#limits = { ...defaultSocketLinkLimits, ...options.limits };
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: this.#limits.frameBytesMax,
+    });
+    this.#server.on("headers", (lines, request) => {
+      lines.push(...answerLines(options.self, request.headers));
+    });
+    this.#heartbeat = setInterval(() => this.#beat(), this.#limits.heartbeatMs);
+  }
+
+  get counters(): LinkCounters & { readonly refusedHandshakes: number } {
+    return {
+      droppedFrames: this.#droppedFrames,
+      badFrames: this.#badFrames,
+      refusedHandshakes: this.#refusedHandshakes,
+    };
+  }
+
+  /** Makes a member known, or moves it to another address (http, https). */
+  setPeer(id: MemberId, address: string): void {
+    this.removePeer(id);
+    const { self, random, log, tls } = this.#options;
+    const peer: Peer = {
+      id,
+      socket: undefined,
+      silentBeats: 0,
+      dialler: dials(self.id, id)
+        ? new PeerDialler({ self, peer: id, address, random, log, tls }, this.#limits, (socket) =>
+            this.#adopt(peer, socket),
+          )
+        : undefined,
+    };
+    this.#peers.set(id, peer);
+    peer.dialler?.dial();
+  }
+
+  /** Disconnects a member and refuses it from now on. */
+  removePeer(id: MemberId): void {
+    const peer = this.#peers.get(id);
+    this.#peers.delete(id);
+    peer?.dialler?.close();
+    peer?.socket?.terminate();
+  }
+
+  /** Takes an upgrade request of an HTTP server: for its `upgrade` event. */
+  accept(request: IncomingMessage, stream: Duplex, head: Buffer): void {
+    const { self, log } = this.#options;
+    const verdict = judgeHandshake(request, self, (id) => this.#peers.has(id));
+    const peer = verdict.kind === "accepted" ? this.#peers.get(verdict.from) : undefined;
+    if (verdict.kind === "refused") {
+      this.#refusedHandshakes++;
+      log.warn("refused a peer connection", { why: verdict.why });
+      refuse(stream, verdict);
+    } else if (peer === undefined || this.#closed) {
+      stream.destroy();
+    } else {
+      this.#server.handleUpgrade(request, stream, head, (socket) => this.#adopt(peer, socket));
+    }
+  }
+
+  send(to: MemberId, frame: Uint8Array): void {
+    const socket = this.#peers.get(to)?.socket;
+    if (socket === undefined || socket.bufferedAmount > this.#limits.backlogBytesMax) {
+      this.#droppedFrames++;
+    } else socket.send(frame, sendOptions);
+  }
+
+  connected(peer: MemberId): boolean {
+    return this.#peers.get(peer)?.socket !== undefined;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#heartbeat);
+    for (const id of [...this.#peers.keys()]) this.removePeer(id);
+    this.#server.close();
+  }
+
+  /** Uses an open connection; an older one to the same peer is half-open or forgotten by it. */
+  #adopt(peer: Peer, socket: WebSocket): void {
+    if (this.#peers.get(peer.id) !== peer) {
+      socket.terminate();
+      return;
+    }
+    const older = peer.socket;
+    peer.socket = socket;
+    peer.silentBeats = 0;
+    older?.terminate();
+    const heard = (): void => {
+      peer.silentBeats = 0;
+    };
+    socket.on("ping", heard);
+    socket.on("pong", heard);
+    socket.on("message", (data: Buffer, isBinary: boolean) => {
+      heard();
+      this.#onMessage(peer, { socket, data, isBinary });
+    });
+    socket.on("error", (error: Error) => this.#onError(peer, error));
+    socket.on("close", () => {
+      if (peer.socket === socket) peer.socket = undefined;
+      peer.dialler?.onLost(socket);
+    });
+  }
+
+  #onMessage(
+    peer: Peer,
+    { socket, data, isBinary }: { socket: WebSocket; data: Buffer; isBinary: boolean },
+  ): void {
+    if (peer.socket !== socket) return;
+    if (isBinary) this.onFrame?.(peer.id, ownedBytes(data));
+    else {
+      this.#badFrames++;
+      socket.terminate();
+    }
+  }
+
+  #onError(peer: Peer, error: Error): void {
+    this.#badFrames++;
+    this.#options.log.warn("peer connection failed", { peer: peer.id, why: error.message });
+  }
+
+  #beat(): void {
+    for (const peer of this.#peers.values()) {
+      if (peer.socket === undefined) continue;
+      if (peer.silentBeats >= this.#limits.silentBeatsMax) peer.socket.terminate();
+      else peer.socket.ping();
+      peer.silentBeats++;
+    }
+  }
+}
+
+const sendOptions = { binary: true, compress: false } as const;
+
+// A small frame arrives as a view into a chunk of the socket: kept, it would pin the whole chunk.
+function ownedBytes(data: Buffer): Uint8Array {
+  return data.length * 2 < data.buffer.byteLength ? copyBytes(data) : data;
+}
+
+function refuse(stream: Duplex, { status, why }: HandshakeRefusal): void {
+  stream.on("error", () => stream.destroy());
+  stream.once("finish", () => stream.destroy());
+  stream.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n` +
+      `${refusalHeader}: ${why}\r\n\r\n`,
+  );
+}
