@@ -2,7 +2,6 @@
 import { type Engine, Table } from "../storage/engine.ts";
 import type { RecentRows } from "./recentRows.ts";
 import { mainOfKey, revisionKeyBytes, subOfKey, writeKeyOf } from "./revision.ts";
-import { storedRow } from "./row.ts";
 
 /**
  * @param stored flag and row (see row.ts), borrowed: valid only within the call.
@@ -33,7 +32,7 @@ export function visitHistory(
     });
     if (stopped) return;
   }
-  recent.visit(from, (main, sub, row) => visit(main, sub, storedRow(row)));
+  recent.visit(from, visit);
 }
 
 function keyOf(main: number, sub: number): Buffer {

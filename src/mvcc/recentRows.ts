@@ -1,26 +1,36 @@
 // The newest rows in memory: all that the engine does not hold yet, and behind them as many written
-// ones as a budget allows, so that hot reads stay away from the engine. One slot per main revision:
+// ones as a budget allows, so that hot reads stay away from the engine.
 //
-//   first        written          taken          next
-//   | kept copies | batch under way | waiting rows |      ring of slots, oldest on the left
+//   main    | first ......... written .......... taken ......... next
+//           |  kept copies   | batch under way  |  waiting rows |
+//   #starts |  one slot per main revision: number of its first row
+//   rows    |  one slot per row in #slabs, #froms, #lengths: where its bytes lie
+//
+// All four are rings indexed by a number that only grows. A row is a place in a slab, not an object:
+// a view is made when somebody reads it.
 import { assert } from "../base/assert.ts";
+import type { RowPlace } from "./row.ts";
 
-/** Rows of one main revision by sub; undefined: compacted away before it was written. */
-type Slot = Uint8Array | (Uint8Array | undefined)[] | undefined;
-
-/** What a row costs beside its bytes: the view and its slot. */
-const rowOverheadBytes = 128;
+/** What a row costs beside its bytes. */
+const rowOverheadBytes = 24;
 const slotsMin = 1024;
+/** Stands for a row that was compacted away before it was written; a row has at least a key. */
+const dropped = 0;
+const noSlab = Buffer.alloc(0);
 
 export class RecentRows {
   readonly #budgetBytes: number;
-  #slots: Slot[] = new Array<Slot>(slotsMin).fill(undefined);
-  #mask = slotsMin - 1;
-  /** Main revisions: [first, next) are here, below `written` they are in the engine too. */
+  #starts = new Float64Array(slotsMin);
+  #slabs: Buffer[] = new Array<Buffer>(slotsMin).fill(noSlab);
+  #froms = new Uint32Array(slotsMin);
+  #lengths = new Uint32Array(slotsMin);
   #first: number;
   #written: number;
   #taken: number;
   #next: number;
+  /** Numbers of the oldest row and of the next. */
+  #firstRow = 0;
+  #nextRow = 0;
   #keptBytes = 0;
   #pendingBytes = 0;
   #takenBytes = 0;
@@ -38,12 +48,7 @@ export class RecentRows {
     return this.#first;
   }
 
-  /** First main revision that the engine does not hold. */
-  get written(): number {
-    return this.#written;
-  }
-
-  /** Bytes of rows that the engine does not hold. */
+  /** Bytes of rows that the engine does not hold, overhead included. */
   get pendingBytes(): number {
     return this.#pendingBytes;
   }
@@ -53,46 +58,50 @@ export class RecentRows {
     return this.#pendingRows - this.#takenRows;
   }
 
-  /** Bytes kept in all. */
+  /** Bytes kept in all, overhead included. */
   get bytes(): number {
     return this.#keptBytes + this.#pendingBytes;
   }
 
   /** Rows come in revision order: the next main with sub 0, or the last main with the next sub. */
-  append(main: number, sub: number, row: Uint8Array): void {
+  append(main: number, sub: number, place: RowPlace): void {
+    const row = this.#nextRow++;
+    if (sub === 0) this.#open(main, row);
+    assert(main === this.#next - 1 && sub === row - this.#startOf(main), "rows come in order");
+    if (row - this.#firstRow >= this.#slabs.length) this.#growRows();
+    const slot = row & (this.#slabs.length - 1);
+    const length = place.to - place.from;
+    this.#slabs[slot] = place.slab;
+    this.#froms[slot] = place.from;
+    this.#lengths[slot] = length;
     this.#pendingRows++;
-    this.#pendingBytes += row.length + rowOverheadBytes;
-    if (sub === 0) {
-      assert(main === this.#next, "main revisions have no gaps");
-      if (main - this.#first > this.#mask) this.#grow();
-      this.#slots[main & this.#mask] = row;
-      this.#next = main + 1;
-      return;
-    }
-    const at = main & this.#mask;
-    const slot = this.#slots[at];
-    if (Array.isArray(slot)) slot.push(row);
-    else this.#slots[at] = [slot, row];
+    this.#pendingBytes += length + rowOverheadBytes;
   }
 
+  /** A view of the row without its flag; undefined when it is not here. */
   get(main: number, sub: number): Uint8Array | undefined {
-    if (main < this.#first || main >= this.#next) return undefined;
-    const slot = this.#slots[main & this.#mask];
-    if (Array.isArray(slot)) return slot[sub];
-    return sub === 0 ? slot : undefined;
+    const slot = this.#slotOf(main, sub);
+    if (slot === undefined) return undefined;
+    const slab = this.#slabs[slot] ?? noSlab;
+    const from = slab.byteOffset + (this.#froms[slot] ?? 0);
+    return new Uint8Array(slab.buffer, from, this.#lengths[slot]);
   }
 
-  /** Rows from (main, sub) on in revision order, until `visit` returns false. */
+  /** Views of rows with their flags, from (main, sub) on in revision order, until `visit` returns false. */
   visit(
-    from: { main: number; sub: number },
-    visit: (main: number, sub: number, row: Uint8Array) => boolean,
+    from: { readonly main: number; readonly sub: number },
+    visit: (main: number, sub: number, stored: Buffer) => boolean,
   ): void {
     for (let main = Math.max(from.main, this.#first); main < this.#next; main++) {
-      const slot = this.#slots[main & this.#mask];
-      const subs = Array.isArray(slot) ? slot.length : 1;
-      for (let sub = main === from.main ? from.sub : 0; sub < subs; sub++) {
-        const row = Array.isArray(slot) ? slot[sub] : slot;
-        if (row !== undefined && !visit(main, sub, row)) return;
+      const start = this.#startOf(main);
+      const end = this.#endOf(main);
+      for (let row = start + (main === from.main ? from.sub : 0); row < end; row++) {
+        const slot = row & (this.#slabs.length - 1);
+        const length = this.#lengths[slot] ?? dropped;
+        if (length === dropped) continue;
+        const flagAt = (this.#froms[slot] ?? 1) - 1;
+        const stored = (this.#slabs[slot] ?? noSlab).subarray(flagAt, flagAt + 1 + length);
+        if (!visit(main, row - start, stored)) return;
       }
     }
   }
@@ -103,19 +112,17 @@ export class RecentRows {
    * @returns false when a batch has taken it: then the engine must delete it.
    */
   drop(main: number, sub: number): boolean {
-    const row = this.get(main, sub);
     if (main < this.#taken) return false;
-    if (row === undefined) return true;
-    const at = main & this.#mask;
-    const slot = this.#slots[at];
-    if (Array.isArray(slot)) slot[sub] = undefined;
-    else this.#slots[at] = undefined;
+    const slot = this.#slotOf(main, sub);
+    if (slot === undefined) return true;
     this.#pendingRows--;
-    this.#pendingBytes -= row.length + rowOverheadBytes;
+    this.#pendingBytes -= (this.#lengths[slot] ?? 0) + rowOverheadBytes;
+    this.#slabs[slot] = noSlab;
+    this.#lengths[slot] = dropped;
     return true;
   }
 
-  /** Marks everything that waits as taken by one batch; the caller visits it. @returns its first main. */
+  /** Marks everything that waits as taken by one batch. @returns its first main revision. */
   take(): number {
     assert(this.#taken === this.#written, "one batch at a time");
     this.#taken = this.#next;
@@ -135,24 +142,62 @@ export class RecentRows {
     while (this.#keptBytes > this.#budgetBytes && this.#first < this.#written) this.#evict();
   }
 
+  #open(main: number, row: number): void {
+    assert(main === this.#next, "main revisions have no gaps");
+    if (main - this.#first >= this.#starts.length) this.#growStarts();
+    this.#starts[main & (this.#starts.length - 1)] = row;
+    this.#next = main + 1;
+  }
+
+  #startOf(main: number): number {
+    return this.#starts[main & (this.#starts.length - 1)] ?? 0;
+  }
+
+  #endOf(main: number): number {
+    return main + 1 < this.#next ? this.#startOf(main + 1) : this.#nextRow;
+  }
+
+  #slotOf(main: number, sub: number): number | undefined {
+    if (main < this.#first || main >= this.#next) return undefined;
+    const row = this.#startOf(main) + sub;
+    if (row >= this.#endOf(main)) return undefined;
+    const slot = row & (this.#slabs.length - 1);
+    return this.#lengths[slot] === dropped ? undefined : slot;
+  }
+
   #evict(): void {
-    const at = this.#first & this.#mask;
-    const slot = this.#slots[at];
-    const rows = Array.isArray(slot) ? slot : [slot];
-    for (const row of rows) {
-      if (row !== undefined) this.#keptBytes -= row.length + rowOverheadBytes;
+    const end = this.#endOf(this.#first);
+    for (; this.#firstRow < end; this.#firstRow++) {
+      const slot = this.#firstRow & (this.#slabs.length - 1);
+      const length = this.#lengths[slot] ?? dropped;
+      if (length !== dropped) this.#keptBytes -= length + rowOverheadBytes;
+      this.#slabs[slot] = noSlab;
     }
-    this.#slots[at] = undefined;
     this.#first++;
   }
 
-  #grow(): void {
-    const mask = 2 * this.#mask + 1;
-    const slots = new Array<Slot>(mask + 1).fill(undefined);
+  #growStarts(): void {
+    const starts = new Float64Array(2 * this.#starts.length);
     for (let main = this.#first; main < this.#next; main++) {
-      slots[main & mask] = this.#slots[main & this.#mask];
+      starts[main & (starts.length - 1)] = this.#startOf(main);
     }
-    this.#slots = slots;
-    this.#mask = mask;
+    this.#starts = starts;
+  }
+
+  #growRows(): void {
+    const mask = this.#slabs.length - 1;
+    const slots = 2 * this.#slabs.length;
+    const slabs = new Array<Buffer>(slots).fill(noSlab);
+    const froms = new Uint32Array(slots);
+    const lengths = new Uint32Array(slots);
+    for (let row = this.#firstRow; row < this.#nextRow - 1; row++) {
+      const to = row & (slots - 1);
+      slabs[to] = this.#slabs[row & mask] ?? noSlab;
+      froms[to] = this.#froms[row & mask] ?? 0;
+      lengths[to] = this.#lengths[row & mask] ?? dropped;
+    }
+    this.#slabs = slabs;
+    this.#froms = froms;
+    this.#lengths = lengths;
   }
 }

@@ -35,25 +35,53 @@ export interface RowHead {
   readonly version: number;
 }
 
+/** Where a row lies: bytes [from, to) of `slab`, its flag one byte before. */
+export interface RowPlace {
+  readonly slab: Buffer;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A view of a row without its flag. */
+export function rowAt({ slab, from, to }: RowPlace): Uint8Array {
+  return new Uint8Array(slab.buffer, slab.byteOffset + from, to - from);
+}
+
 /**
  * Appends rows to slabs, so that a row costs neither an allocation of its own nor pins the log entry
- * that its value came in. A slab is freed when the last row in it is forgotten.
+ * that its value came in. A slab is freed when the last row in it is forgotten. The writer is itself
+ * the place of the row written last: writing one makes no object.
  */
-export class RowWriter {
+export class RowWriter implements RowPlace {
   readonly #slabBytes: number;
+  /** The slab with room, and where that begins. */
+  #open: Buffer;
+  #free = 0;
   #slab: Buffer;
-  #offset = 0;
+  #from = 0;
+  #to = 0;
 
   constructor(slabBytes = 262_144) {
     this.#slabBytes = slabBytes;
-    this.#slab = Buffer.allocUnsafeSlow(slabBytes);
+    this.#open = this.#slab = Buffer.allocUnsafeSlow(slabBytes);
   }
 
-  /** @returns the row without its flag, which lies one byte before; never written to again. */
-  put(head: RowHead, value: Uint8Array, lease: LeaseId): Uint8Array {
-    const slab = this.#room(fixedBytesMax + head.key.length + value.length);
-    const from = slab === this.#slab ? this.#offset + 1 : 1;
-    slab[from - 1] = RowFlag.put;
+  get slab(): Buffer {
+    return this.#slab;
+  }
+
+  get from(): number {
+    return this.#from;
+  }
+
+  get to(): number {
+    return this.#to;
+  }
+
+  /** Appends a row; it is never written to again. */
+  put(head: RowHead, value: Uint8Array, lease: LeaseId): this {
+    const from = this.#begin(RowFlag.put, fixedBytesMax + head.key.length + value.length);
+    const slab = this.#slab;
     let at = writeText(slab, from, head.key);
     at = writeInteger(slab, at, Tag.create, head.created);
     at = writeInteger(slab, at, Tag.mod, head.main);
@@ -65,35 +93,37 @@ export class RowWriter {
       at += value.length;
     }
     if (lease !== noLease) at = writeLease(slab, at, lease);
-    return this.#taken(slab, from, at);
+    return this.#end(at);
   }
 
-  tombstone(key: string, main: number): Uint8Array {
-    const slab = this.#room(fixedBytesMax + key.length);
-    const from = slab === this.#slab ? this.#offset + 1 : 1;
-    slab[from - 1] = RowFlag.tombstone;
-    return this.#taken(slab, from, writeInteger(slab, writeText(slab, from, key), Tag.mod, main));
+  tombstone(key: string, main: number): this {
+    const from = this.#begin(RowFlag.tombstone, fixedBytesMax + key.length);
+    return this.#end(writeInteger(this.#slab, writeText(this.#slab, from, key), Tag.mod, main));
   }
 
-  #taken(slab: Buffer, from: number, to: number): Uint8Array {
-    if (slab === this.#slab) this.#offset = to;
-    return new Uint8Array(slab.buffer, slab.byteOffset + from, to - from);
-  }
-
-  /** The slab, or a buffer of its own for a row that would take much of one. */
-  #room(bytesMax: number): Buffer {
-    if (bytesMax > this.#slabBytes / 4) return Buffer.allocUnsafeSlow(bytesMax);
-    if (this.#offset + bytesMax > this.#slab.length) {
-      this.#slab = Buffer.allocUnsafeSlow(this.#slabBytes);
-      this.#offset = 0;
+  /** Finds room and writes the flag. @returns where the row begins. */
+  #begin(flag: RowFlag, bytesMax: number): number {
+    // A row that would take much of a slab gets a buffer of its own.
+    if (bytesMax > this.#slabBytes / 4) {
+      this.#slab = Buffer.allocUnsafeSlow(bytesMax);
+      this.#from = 1;
+    } else {
+      if (this.#free + bytesMax > this.#slabBytes) {
+        this.#open = Buffer.allocUnsafeSlow(this.#slabBytes);
+        this.#free = 0;
+      }
+      this.#slab = this.#open;
+      this.#from = this.#free + 1;
     }
-    return this.#slab;
+    this.#slab[this.#from - 1] = flag;
+    return this.#from;
   }
-}
 
-/** The stored value of a row made by RowWriter: the same memory, with the flag. */
-export function storedRow(row: Uint8Array): Uint8Array {
-  return new Uint8Array(row.buffer, row.byteOffset - 1, row.length + 1);
+  #end(to: number): this {
+    this.#to = to;
+    if (this.#slab === this.#open) this.#free = to;
+    return this;
+  }
 }
 
 /** The row within a stored value; the same memory. */

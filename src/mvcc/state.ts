@@ -1,10 +1,10 @@
 // What the files of this room share: the one mutable record of a store. Nobody outside sees it.
 import type { Revision } from "../base/brand.ts";
 import type { Engine } from "../storage/engine.ts";
-import { mixBytes, mixInteger } from "./digest.ts";
+import { mixBytes, mixWord } from "./digest.ts";
 import type { Index } from "./index.ts";
 import type { LeaseIndex } from "./leases.ts";
-import type { RowWriter } from "./row.ts";
+import type { RowPlace, RowWriter } from "./row.ts";
 import type { Rows } from "./rows.ts";
 
 /** A single change of a transaction, in the order of execution. */
@@ -24,8 +24,9 @@ export interface ChangeSink {
   onChanges(revision: Revision, changes: readonly Change[]): void;
 }
 
-/** Bytes at either end of a row that the digest looks at. */
-const sampledBytes = 32;
+/** Bytes that the digest looks at: key and revisions, and the end of the value. */
+const sampledHeadBytes = 32;
+const sampledTailBytes = 16;
 
 export class StoreState {
   readonly engine: Engine;
@@ -67,12 +68,12 @@ export class StoreState {
   }
 
   /** Takes a row into the digest: its head and its end, at a cost that does not grow with the value. */
-  digestRow(row: Uint8Array): void {
-    const length = row.length;
-    let digest = mixBytes(this.digest, row, 0, Math.min(length, sampledBytes));
-    if (length > sampledBytes) {
-      digest = mixBytes(digest, row, Math.max(sampledBytes, length - sampledBytes), length);
+  digestRow({ slab, from, to }: RowPlace): void {
+    const headEnd = Math.min(to, from + sampledHeadBytes);
+    let digest = mixBytes(this.digest, slab, from, headEnd);
+    if (headEnd < to) {
+      digest = mixBytes(digest, slab, Math.max(headEnd, to - sampledTailBytes), to);
     }
-    this.digest = mixInteger(digest, length);
+    this.digest = mixWord(digest, to - from);
   }
 }

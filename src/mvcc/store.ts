@@ -1,7 +1,6 @@
 // The store of one member: history of keys in the engine, index and newest rows in memory. Changes are
 // visible at once and reach the engine in batches that carry the applied index with them.
 import { Revision } from "../base/brand.ts";
-import { asBuffer } from "../base/bytes.ts";
 import type { EtcdError } from "../base/errors.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
 import { Compaction } from "./compaction.ts";
@@ -14,7 +13,7 @@ import { ReadView } from "./readView.ts";
 import { RecentRows } from "./recentRows.ts";
 import { restoreIndex } from "./restore.ts";
 import { revisionKeyBytes, writeKeyOf } from "./revision.ts";
-import { RowWriter, storedRow } from "./row.ts";
+import { RowWriter } from "./row.ts";
 import { Rows } from "./rows.ts";
 import {
   type Applied,
@@ -207,10 +206,10 @@ export class Store {
     const { recent } = this.#state.rows;
     const keys = Buffer.allocUnsafeSlow(recent.waitingRows * revisionKeyBytes);
     let at = 0;
-    recent.visit({ main: recent.take(), sub: 0 }, (main, sub, row) => {
+    recent.visit({ main: recent.take(), sub: 0 }, (main, sub, stored) => {
       writeKeyOf(keys, at, main, sub);
       const key = keys.subarray(at, at + revisionKeyBytes);
-      puts.push({ table: Table.key, key, value: asBuffer(storedRow(row)) });
+      puts.push({ table: Table.key, key, value: stored });
       at += revisionKeyBytes;
       return true;
     });

@@ -4,6 +4,7 @@ import { assert } from "../base/assert.ts";
 import { type LeaseId, noLease, Revision } from "../base/brand.ts";
 import type { KeyRange } from "./index.ts";
 import type { KeyIndex } from "./keyIndex.ts";
+import { rowAt } from "./row.ts";
 import type { Change, StoreState } from "./state.ts";
 
 /** One per store, used again for every transaction: `begin`, changes, `end`. */
@@ -51,13 +52,13 @@ export class WriteTxn {
     const sub = this.#sub++;
     const prevRow = this.#prevRow(key);
     const entry = state.index.put(key, main, sub);
-    const row = state.writer.put(entry, value, lease);
+    const place = state.writer.put(entry, value, lease);
     state.revision = main;
-    state.rows.recent.append(main, sub, row);
-    state.digestRow(row);
+    state.rows.recent.append(main, sub, place);
+    state.digestRow(place);
     if (lease === noLease) state.leases.detach(key);
     else state.leases.attach(lease, key);
-    this.#changes?.push({ kind: "put", key, row, prevRow });
+    this.#changes?.push({ kind: "put", key, row: rowAt(place), prevRow });
   }
 
   /**
@@ -106,12 +107,12 @@ export class WriteTxn {
     const sub = this.#sub++;
     const prevRow = this.#prevRow(entry.key);
     state.index.tombstone(entry, main, sub);
-    const row = state.writer.tombstone(entry.key, main);
+    const place = state.writer.tombstone(entry.key, main);
     state.revision = main;
-    state.rows.recent.append(main, sub, row);
-    state.digestRow(row);
+    state.rows.recent.append(main, sub, place);
+    state.digestRow(place);
     state.leases.detach(entry.key);
-    this.#changes?.push({ kind: "delete", key: entry.key, row, prevRow });
+    this.#changes?.push({ kind: "delete", key: entry.key, row: rowAt(place), prevRow });
   }
 
   #prevRow(key: string): Uint8Array | undefined {
