@@ -106,9 +106,14 @@ export class Core {
     return this.configurations.latest;
   }
 
-  /** May this member lead? Learners, strangers and members without a state may not. */
+  /**
+   * May this member lead? Learners, strangers and members without a state may not. One whose removal
+   * is not known to be committed may: the others could need its longer log (thesis 4.2.2).
+   */
   get promotable(): boolean {
-    return isVoter(this.membership, this.id) && this.log.pendingSnapshot === undefined;
+    const { configurations, log, id } = this;
+    if (log.pendingSnapshot !== undefined) return false;
+    return isVoter(configurations.latest, id) || isVoter(configurations.at(log.commit), id);
   }
 
   drawElectionTicks(): void {

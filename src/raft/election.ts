@@ -7,6 +7,15 @@ import { everyVoter } from "./membership.ts";
 import type { TimeoutNowMessage, VoteMessage, VoteReplyMessage } from "./message.ts";
 import { jointVote } from "./quorum.ts";
 
+/** Patience of a member that does not lead. */
+export function tickElection(core: Core): void {
+  core.electionElapsed++;
+  if (core.electionElapsed < core.electionTicks) return;
+  // Who may not campaign stops believing in the leader all the same, or it would hold back others.
+  if (mayCampaign(core)) campaign(core);
+  else core.setLeader(noMember);
+}
+
 /** Starts an election, if this member may. */
 export function campaign(core: Core): void {
   if (!mayCampaign(core)) return;

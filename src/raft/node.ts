@@ -5,7 +5,7 @@ import { emptyBytes } from "../base/bytes.ts";
 import type { Random } from "../base/ports.ts";
 import { checkConfig, committedBytesMaxDefault, type RaftConfig } from "./config.ts";
 import { Core, type Leadership, Outbox } from "./core.ts";
-import { campaign, countOwnVote } from "./election.ts";
+import { campaign, countOwnVote, tickElection } from "./election.ts";
 import {
   dropPeers,
   flushLeader,
@@ -82,10 +82,7 @@ export class RaftNode {
       tickLeader(core, core.leadership);
       return;
     }
-    core.electionElapsed++;
-    if (core.electionElapsed < core.electionTicks) return;
-    core.electionElapsed = 0;
-    campaign(core);
+    tickElection(core);
   }
 
   /** A message of a peer; what makes no sense is ignored. */
