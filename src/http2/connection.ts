@@ -115,6 +115,7 @@ export class Connection {
   flush(): void {
     this.#dirty = false;
     if (this.#phase === "closed" || this.#blocked) return;
+    this.#requests.giveWindow();
     this.#sender.pump();
     this.#write();
     if (this.#finalGoaway && this.#requests.size === 0) this.#end();

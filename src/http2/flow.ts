@@ -24,9 +24,14 @@ export class ConnectionWindow {
     return this.#leftBytes >= 0;
   }
 
-  /** Half of the window is used: @returns the increment to announce, else 0. */
+  /** Half is used: time to give back. */
+  get isLow(): boolean {
+    return this.#leftBytes * 2 <= this.#sizeBytes;
+  }
+
+  /** @returns the increment to announce, else 0. */
   giveBack(): number {
-    if (this.#leftBytes * 2 > this.#sizeBytes) return 0;
+    if (!this.isLow) return 0;
     const increment = this.#sizeBytes - this.#leftBytes;
     this.#leftBytes = this.#sizeBytes;
     return increment;

@@ -141,8 +141,13 @@ export class Requests implements StreamHost {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) this.#onLateFrame(streamId, "DATA");
     else this.#onBody(stream, frame, length, ended);
+    if (this.#window.isLow) this.#parts.onOutput();
+  }
+
+  /** Once per turn: the connection's window is given back in one piece. */
+  giveWindow(): void {
     const increment = this.#window.giveBack();
-    if (increment > 0) this.#announce(0, increment);
+    if (increment > 0) this.#parts.out.windowUpdate(0, increment);
   }
 
   onWindowUpdate(frame: Frame): void {

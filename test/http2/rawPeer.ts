@@ -18,6 +18,8 @@ export interface ReadFrame {
   readonly flags: number;
   readonly streamId: number;
   readonly payload: Buffer;
+  /** Of a HEADERS frame. */
+  readonly fields: ReadonlyMap<string, string> | undefined;
 }
 
 /** What a call came to. */
@@ -139,7 +141,9 @@ export class RawPeer {
   }): boolean {
     const { type, flags, streamId } = frame;
     const payload = Buffer.from(frame.bytes.subarray(frame.from, frame.to));
-    this.#frames.push({ type, flags, streamId, payload });
+    // Decoded on arrival, as dropped frames change the table too.
+    const fields = type === FrameType.headers ? this.#decode(payload) : undefined;
+    this.#frames.push({ type, flags, streamId, payload, fields });
     if (type === FrameType.settings && flags === 0 && this.acknowledges) {
       this.frame(FrameType.settings, Flag.ack, 0);
     }
@@ -179,19 +183,18 @@ export class RawPeer {
     return payload.readUInt32BE(0);
   }
 
-  /** Everything up to the end of one stream; header blocks of others are decoded on the way. */
+  /** Everything up to the end of one stream; frames of others are dropped. */
   async answer(id: number): Promise<Answer> {
-    const blocks: Map<string, string>[] = [];
+    const blocks: ReadonlyMap<string, string>[] = [];
     const body: Buffer[] = [];
     for (;;) {
       const isAnswer = ({ type }: ReadFrame): boolean =>
         type === FrameType.headers || type === FrameType.data || type === FrameType.rstStream;
       const frame = await this.next(isAnswer, `the answer on ${id}`);
-      const fields = frame.type === FrameType.headers ? this.#decode(frame.payload) : undefined;
       if (frame.streamId !== id) continue;
       assert.notEqual(frame.type, FrameType.rstStream, `stream ${id} was reset`);
-      if (fields === undefined) body.push(frame.payload);
-      else blocks.push(fields);
+      if (frame.fields === undefined) body.push(frame.payload);
+      else blocks.push(frame.fields);
       if (!(frame.flags & Flag.endStream)) continue;
       const [head = new Map()] = blocks;
       return { head, body: Buffer.concat(body), trailers: blocks.at(-1) ?? head };
