@@ -33,11 +33,12 @@ export class LogState {
 
   /** Adds the entry, in place of everything at or after its index. */
   append(index: number, term: number, place: Place): EntryRefusal | undefined {
-    const { entries } = this;
+    const { entries, base } = this;
     const empty = entries.next === entries.first;
-    // A log whose older segments were dropped may start anywhere; `hole` judges it at the end.
-    if (empty && index > entries.next) entries.reset(index);
-    if (index > entries.next || index < entries.first) return "gap";
+    if (index <= base.index || (index > entries.next && !empty)) return "gap";
+    // The first segment that is left may start anywhere in the log, even with entries that replace
+    // one another; `hole` judges it at the end.
+    if (empty || index < entries.first) entries.reset(index);
     if (term < (this.term(index - 1) ?? 0)) return "termBackwards";
     this.#truncateFrom(index);
     entries.push(term, place);

@@ -31,7 +31,9 @@ export class FaultyDisk implements LogDisk {
   readonly syncs: (() => void)[] = [];
   readonly prepared: number[] = [];
   syncCount = 0;
-  writeCount = 0;
+  /** Every write, in order. */
+  readonly writes: { readonly name: string; readonly offset: number; readonly bytes: number }[] =
+    [];
   closedFiles = 0;
 
   list(): readonly string[] {
@@ -91,6 +93,14 @@ export class FaultyDisk implements LogDisk {
     return this.crash(() => true);
   }
 
+  /** Overwrites what is on the disk, as if it had always been so. */
+  patch(name: string, offset: number, bytes: Uint8Array): void {
+    const file = this.files.get(name);
+    if (!file) throw systemError("ENOENT");
+    file.durable.set(bytes, offset);
+    file.current.set(bytes, offset);
+  }
+
   flip(name: string, offset: number, bit: number): void {
     const file = this.files.get(name);
     if (!file) throw systemError("ENOENT");
@@ -125,7 +135,7 @@ class FaultyFile implements SegmentFile {
     if (this.#disk.faults.write) throw systemError(this.#disk.faults.write);
     if (offset + count > this.bytes) throw systemError("EFBIG");
     const bytes = from.slice(0, count);
-    this.#disk.writeCount++;
+    this.#disk.writes.push({ name: this.name, offset, bytes: count });
     this.#file.current.set(bytes, offset);
     this.#file.unsynced.push({ offset, bytes });
   }
