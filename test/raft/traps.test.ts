@@ -1,0 +1,207 @@
+// Known traps of other implementations, one named test each; more of them are transcripts.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LogIndex, MemberId, Term } from "../../src/base/brand.ts";
+import { readsForwardedMax, readsPendingMax, termMax } from "../../src/raft/config.ts";
+import type { RaftConfig } from "../../src/raft/node.ts";
+import { Stage } from "./stage.ts";
+
+const ids = [1n, 2n, 3n].map(MemberId);
+const [one = MemberId(0n), two = MemberId(0n), three = MemberId(0n)] = ids;
+
+function stageOf(config: Partial<RaftConfig>, count = 3): Stage {
+  const stage = new Stage(config);
+  const voters = ids.slice(0, count);
+  for (const id of voters) stage.add(id, { voters });
+  return stage;
+}
+
+const modes: readonly Partial<RaftConfig>[] = [
+  { preVote: false, checkQuorum: false },
+  { preVote: true, checkQuorum: false },
+  { preVote: false, checkQuorum: true },
+  { preVote: true, checkQuorum: true },
+];
+
+/** Ticks all until some member leads and everybody follows it. */
+function recover(stage: Stage, why: string): void {
+  for (let i = 0; i < 100; i++) {
+    stage.tick(stage.ids, 1);
+    stage.settle();
+    const statuses = stage.ids.map((id) => stage.member(id).node.status());
+    const leader = statuses.find(({ role }) => role === "leader");
+    if (leader && statuses.every((one) => one.leader === leader.id && one.term === leader.term))
+      return;
+  }
+  assert.fail(`no leader: ${why}`);
+}
+
+test("etcd #8243, #8501, #9586: no mix of pre-vote and check-quorum deadlocks", () => {
+  for (const [a, b, c] of mixes()) {
+    const why = JSON.stringify([a, b, c]);
+    const stage = stageOf({});
+    [a, b, c].forEach((mode, i) => {
+      stage.restart(ids[i] ?? one, mode);
+    });
+    recover(stage, `${why} at first`);
+    const lost = stage.ids.find((id) => stage.member(id).node.role !== "leader") ?? one;
+    stage.cut([lost]);
+    stage.tick([lost], 70);
+    stage.heal();
+    recover(stage, `${why} after one was cut off`);
+    const leader = stage.ids.find((id) => stage.member(id).node.role === "leader") ?? one;
+    stage.cut([leader]);
+    stage.tick(stage.ids, 70);
+    stage.settle();
+    stage.heal();
+    recover(stage, `${why} after the leader was cut off`);
+  }
+});
+
+function* mixes(): Generator<
+  readonly [Partial<RaftConfig>, Partial<RaftConfig>, Partial<RaftConfig>]
+> {
+  for (const a of modes) for (const b of modes) for (const c of modes) yield [a, b, c];
+}
+
+test("openraft #1796: pre-vote and check-quorum can be turned on one member at a time", () => {
+  for (const target of modes) {
+    const stage = stageOf({ preVote: false, checkQuorum: false });
+    stage.elect(one);
+    // Some member is at a higher term with an older log while the switch happens.
+    stage.cut([three]);
+    stage.tick([three], 60);
+    stage.propose(one, "a");
+    stage.settle();
+    for (const id of ids) {
+      stage.restart(id, target);
+      stage.settle();
+    }
+    stage.heal();
+    recover(stage, JSON.stringify(target));
+  }
+});
+
+test("etcd #11483, #20418: a read is answered, lost or silent, and a fresh id works", () => {
+  const stage = stageOf({});
+  stage.elect(one);
+  stage.act(two, ({ node }) => node.readIndex(1));
+  stage.take(() => true);
+  stage.act(two, ({ node }) => node.readIndex(2));
+  stage.settle();
+  const told = stage.tell();
+  assert.ok(told.includes("2 read 2 at 1"));
+  assert.ok(!told.some((line) => line.startsWith("2 read 1 ")), "its message died on the way");
+  stage.tick([two], 20);
+  assert.ok(stage.tell().includes("2 read 1 lost"), "with the leader goes the hope");
+});
+
+test("reads have bounds: more are lost at once, on both sides", () => {
+  const stage = stageOf({});
+  stage.elect(one);
+  stage.cut([one]);
+  for (let i = 0; i <= readsPendingMax; i++) stage.member(one).node.readIndex(i);
+  stage.act(one, () => {});
+  assert.ok(stage.tell().includes(`1 read ${readsPendingMax} lost`));
+  for (let i = 0; i <= readsForwardedMax; i++) stage.member(two).node.readIndex(i);
+  stage.act(two, () => {});
+  assert.ok(stage.tell().includes("2 read 0 lost"), "the oldest makes room");
+});
+
+test("proposals have a bound in bytes, and one that is larger than it still goes alone", () => {
+  const stage = stageOf({ uncommittedBytesMax: 10 });
+  assert.equal(stage.propose(one, "x"), "noLeader");
+  stage.elect(one);
+  assert.equal(stage.propose(one, "12345678901234567890"), "accepted");
+  assert.equal(stage.propose(one, "x"), "overloaded");
+  stage.settle();
+  assert.equal(stage.propose(one, "12345"), "accepted");
+  assert.equal(stage.propose(one, "12345"), "accepted");
+  assert.equal(stage.propose(one, "1"), "overloaded");
+  stage.settle();
+  assert.equal(stage.applied(three).length, 3);
+});
+
+test("committed entries come in bounded portions until all are handed out", () => {
+  const stage = stageOf({ committedBytesMax: 4 }, 1);
+  stage.elect(one);
+  stage.propose(one, "aaa", "bbb", "cccccccc", "d");
+  assert.deepEqual(stage.applied(one), ["aaa", "bbb", "cccccccc", "d"]);
+  const portions = stage.tell().filter((line) => line.includes("applies"));
+  assert.equal(portions.length, 4);
+});
+
+test("a term at the end of numbers is refused, and one near it does not stop the count", () => {
+  const stage = stageOf({});
+  const heartbeat = (term: number) =>
+    stage.act(one, ({ node }) =>
+      node.step({
+        kind: "heartbeat",
+        from: two,
+        to: one,
+        term: Term(term),
+        commit: LogIndex(0),
+        readId: 0,
+      }),
+    );
+  for (const term of [2 ** 53, termMax + 1, Number.NaN, -1, 1.5, Number.POSITIVE_INFINITY]) {
+    heartbeat(term);
+    assert.equal(stage.member(one).node.term, 0, `term ${term}`);
+  }
+  heartbeat(termMax);
+  stage.tick([one], 30);
+  assert.equal(stage.member(one).node.term, termMax);
+});
+
+test("an answer about more than the leader's log is ignored", () => {
+  const stage = stageOf({});
+  stage.elect(one);
+  stage.propose(one, "a");
+  stage.act(one, ({ node }) =>
+    node.step({
+      kind: "appendReply",
+      from: two,
+      to: one,
+      term: Term(1),
+      rejected: false,
+      index: LogIndex(99),
+      hintIndex: LogIndex(0),
+      hintTerm: Term(0),
+    }),
+  );
+  assert.equal(stage.member(one).node.status().commit, 1);
+});
+
+test("a second leader of one term is not believed, nor one that rewrites a commit", () => {
+  const stage = stageOf({});
+  stage.elect(one);
+  stage.propose(one, "a");
+  stage.settle();
+  const forged = (from: MemberId, term: number) => ({
+    kind: "append" as const,
+    from,
+    to: two,
+    term: Term(term),
+    prevIndex: LogIndex(1),
+    prevTerm: Term(1),
+    commit: LogIndex(2),
+    entries: [{ index: LogIndex(2), term: Term(term), kind: 0 as const, data: Buffer.from("b") }],
+  });
+  stage.tick([one], 1);
+  stage.settle();
+  stage.act(two, ({ node }) => node.step(forged(three, 1)));
+  stage.act(two, ({ node }) => node.step(forged(three, 7)));
+  assert.deepEqual(stage.terms(two), [1, 1]);
+  assert.deepEqual(stage.applied(two), ["a"]);
+});
+
+test("answers of strangers depose nobody", () => {
+  const stage = stageOf({});
+  stage.elect(one);
+  for (const kind of ["heartbeatReply", "timeoutNow"] as const) {
+    stage.act(one, ({ node }) =>
+      node.step({ kind, from: MemberId(77n), to: one, term: Term(50), readId: 0 }),
+    );
+  }
+  assert.equal(stage.member(one).node.role, "leader");
+});
