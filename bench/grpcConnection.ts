@@ -1,6 +1,7 @@
 // A client connection that costs next to nothing: unary gRPC calls over one socket, one write per turn.
 // It reads frames, not headers: a unary call succeeded if a message came before its end.
 import { connect, type Socket } from "node:net";
+import type { Caller, OnReply } from "./generator.ts";
 
 /** Frame types of HTTP/2 (RFC 9113, section 6). */
 const FrameType = {
@@ -22,9 +23,6 @@ const grpcPrefixBytes = 5;
 const receiveWindowBytes = 64 << 20;
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/** `message` is valid only within the call; undefined: refused, reset or cut off, as `why` says. */
-export type OnReply = (message: Buffer | undefined, why: string) => void;
-
 interface Stream {
   readonly onReply: OnReply;
   /** Body so far: mostly one piece, which is then not copied. */
@@ -37,7 +35,7 @@ interface Waiting {
   readonly onReply: OnReply;
 }
 
-export class GrpcConnection {
+export class GrpcConnection implements Caller {
   readonly #socket: Socket;
   readonly #headers: HeaderBlocks;
   readonly #streams = new Map<number, Stream>();
@@ -81,12 +79,10 @@ export class GrpcConnection {
     return connection;
   }
 
-  /** True once nothing can be called any more; the callers have been told. */
   get isGone(): boolean {
     return this.#gone !== undefined;
   }
 
-  /** Queues a call; it leaves at the next flush, or by itself within a reply's callback. */
   call(path: string, message: Uint8Array, onReply: OnReply): void {
     const gone = this.#gone;
     if (gone !== undefined) {

@@ -1,6 +1,6 @@
 // One measured run: prefill, warm up, measure. The load is made in threads of a Piscina pool.
 import { Piscina } from "piscina";
-import type { LoadResult, LoadTask } from "../workers/load.ts";
+import { type LoadResult, type LoadTask, runLoad } from "./generator.ts";
 import { latencyMs, sumOf } from "./histogram.ts";
 import type { BenchOptions, Verb } from "./options.ts";
 import type { BenchResult } from "./report.ts";
@@ -14,7 +14,8 @@ export async function runBench(
   options: BenchOptions,
   target: Target,
 ): Promise<BenchResult> {
-  const pool = loadPool(options.generators);
+  // Ports to the members start in this thread, so an embedded load is made here.
+  const pool = options.embedded ? undefined : loadPool(options.generators);
   const phase = (part: Phase) => runPhase(pool, options, target, part);
   try {
     // A read of a missing key is cheaper than any real one.
@@ -25,7 +26,7 @@ export async function runBench(
     const cpuAfterMs = target.cpuMs();
     return summary(verb, options, target, results, { cpuBeforeMs, cpuAfterMs });
   } finally {
-    await pool.destroy();
+    await pool?.destroy();
   }
 }
 
@@ -42,7 +43,7 @@ function loadPool(generators: number): Piscina<LoadTask, LoadResult> {
 }
 
 async function runPhase(
-  pool: Piscina<LoadTask, LoadResult>,
+  pool: Piscina<LoadTask, LoadResult> | undefined,
   options: BenchOptions,
   target: Target,
   { verb, total, seed }: Phase,
@@ -50,7 +51,7 @@ async function runPhase(
   const { clients, conns, keySize, valSize, keySpace, serializable, reads, txnOps, compare } =
     options;
   const scenario = { keySize, valSize, keySpace, serializable, reads, txnOps, compare };
-  const generators = Math.min(options.generators, clients);
+  const generators = pool ? Math.min(options.generators, clients) : 1;
   const tasks = Array.from({ length: generators }, (_, i): LoadTask => {
     const share = (count: number) => shareOf(count, i, generators);
     return {
@@ -67,7 +68,19 @@ async function runPhase(
       firstKey: Math.floor((total / generators) * i),
     };
   });
-  return await Promise.all(tasks.map((task) => pool.run(task)));
+  return await Promise.all(
+    tasks.map((task) => (pool ? pool.run(task) : runEmbedded(task, target))),
+  );
+}
+
+async function runEmbedded(task: LoadTask, target: Target): Promise<LoadResult> {
+  const caller = target.embedded?.();
+  if (caller === undefined) throw new Error("--embedded needs a cluster in this process");
+  try {
+    return await runLoad(task, [caller]);
+  } finally {
+    caller.close();
+  }
 }
 
 /** Part `i` of `count` things dealt to `parts`. */

@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cluster } from "../src/quorlet.ts";
+import { EmbeddedCaller } from "./embedded.ts";
+import type { Caller } from "./generator.ts";
 import { ownCpuMs, processCpuMs } from "./machine.ts";
 import type { BenchOptions } from "./options.ts";
 
@@ -13,6 +15,8 @@ export interface Target extends AsyncDisposable {
   readonly sharesProcess: boolean;
   /** CPU time of the servers so far; undefined when their processes are not known. */
   cpuMs(): number | undefined;
+  /** Opens a way in without sockets, where there is one. */
+  embedded?(): Caller;
 }
 
 export async function openTarget(options: BenchOptions): Promise<Target> {
@@ -45,8 +49,9 @@ async function ownTarget({ members, memory, dataDir, label }: BenchOptions): Pro
     endpoints: cluster.endpoints,
     sharesProcess: true,
     cpuMs: ownCpuMs,
+    embedded: () => new EmbeddedCaller(cluster.connect()),
     [Symbol.asyncDispose]: async () => {
-      await cluster.stop();
+      await cluster.close();
       if (removeDir) rmSync(removeDir, { recursive: true, force: true });
     },
   };

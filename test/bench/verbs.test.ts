@@ -32,6 +32,7 @@ test("each verb measures a cluster of its own", async () => {
     ["put"],
     ["put", "--memory", "--members", "1"],
     ["put", "--val-size", "40000", "--generators", "2"],
+    ["put", "--embedded"],
     ["range"],
     ["range", "--serializable"],
     ["txn", "--compare", "--txn-ops", "3"],
