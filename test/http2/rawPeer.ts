@@ -8,6 +8,7 @@ import {
   FrameReader,
   FrameType,
   frameHeaderBytes,
+  initialWindowBytes,
 } from "../../src/http2/frames.ts";
 import { HpackDecoder } from "../../src/http2/hpack.ts";
 import { writeFrameHeader } from "../../src/http2/output.ts";
@@ -72,15 +73,17 @@ export class RawPeer {
   readonly #frames: ReadFrame[] = [];
   #wake: () => void = () => {};
   #closed = false;
-  /** Every byte that came, for peers that are not answered in frames. */
+  /** The first bytes that came, for peers that are not answered in frames. */
   text = "";
+  /** What the peer lets us send on the connection; the sender takes off what it sends. */
+  connectionWindow = initialWindowBytes;
   /** Acknowledges SETTINGS and answers nothing else by itself. */
   acknowledges = true;
 
   private constructor(socket: Socket) {
     this.socket = socket;
     socket.on("data", (chunk: Buffer) => {
-      this.text += chunk.toString("latin1");
+      if (this.text.length < 4096) this.text += chunk.toString("latin1", 0, 4096);
       if (!this.text.startsWith("HTTP/1")) this.#reader.push(chunk, 0, this);
       this.#wake();
     });
@@ -143,6 +146,9 @@ export class RawPeer {
     const payload = Buffer.from(frame.bytes.subarray(frame.from, frame.to));
     // Decoded on arrival, as dropped frames change the table too.
     const fields = type === FrameType.headers ? this.#decode(payload) : undefined;
+    if (type === FrameType.windowUpdate && streamId === 0) {
+      this.connectionWindow += payload.readUInt32BE(0);
+    }
     this.#frames.push({ type, flags, streamId, payload, fields });
     if (type === FrameType.settings && flags === 0 && this.acknowledges) {
       this.frame(FrameType.settings, Flag.ack, 0);
