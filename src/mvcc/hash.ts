@@ -25,12 +25,12 @@ export class HashRun {
   #nextSub = 0;
 
   /**
-   * @param revision 0: the current one.
+   * @param revision 0: the current one; negative: before everything, so a hash of nothing, as etcd has it.
    * @throws {EtcdError} compacted or future revision.
    */
   constructor(state: StoreState, revision: number) {
     if (revision > state.revision) throw errFutureRevision;
-    if (revision !== 0 && revision < state.compacted) throw errCompacted;
+    if (isBelow(revision, state.compacted)) throw errCompacted;
     this.#state = state;
     this.#revision = revision === 0 ? state.revision : revision;
     this.#compacted = state.compacted;
@@ -72,7 +72,7 @@ export class HashRun {
   #noticeCompaction(): void {
     const { compacted } = this.#state;
     if (compacted === this.#compacted) return;
-    if (this.#revision < compacted) throw errCompacted;
+    if (isBelow(this.#revision, compacted)) throw errCompacted;
     this.#compacted = compacted;
     this.#digest = 0;
     this.#nextMain = 0;
@@ -90,3 +90,5 @@ export class HashRun {
     this.#digest = mixBytes(head, stored, 0, stored.length);
   }
 }
+
+const isBelow = (revision: number, floor: number): boolean => revision > 0 && revision < floor;

@@ -128,6 +128,8 @@ test("revisions that cannot be hashed are refused", () => {
   const refused = (revision: number) => () => harness.store.hash(revision);
   assert.throws(refused(harness.store.revision + 1), (error) => error === errFutureRevision);
   assert.throws(refused(9), (error) => error === errCompacted);
-  assert.throws(refused(-1), (error) => error === errCompacted);
+  assert.throws(refused(1), (error) => error === errCompacted);
+  const ofNothing = finish(new StoreHarness().store.hash(0)).hash;
+  assert.equal(finish(harness.store.hash(-1)).hash, ofNothing, "etcd hashes nothing then");
   assert.equal(finish(harness.store.hash(10)).hashRevision, 10);
 });
