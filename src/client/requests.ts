@@ -1,6 +1,6 @@
 // From what is pleasant to write to what etcd takes: keys, ranges, options.
 import { LeaseId, noLease } from "../base/brand.ts";
-import { emptyBytes } from "../base/bytes.ts";
+import { copyBytes, emptyBytes } from "../base/bytes.ts";
 import {
   type DeleteRangeRequest,
   type PutRequest,
@@ -64,7 +64,7 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array {
   for (let last = prefix.length - 1; last >= 0; last--) {
     const byte = prefix[last] ?? 0xff;
     if (byte === 0xff) continue;
-    const end = prefix.slice(0, last + 1);
+    const end = copyBytes(prefix.subarray(0, last + 1));
     end[last] = byte + 1;
     return end;
   }

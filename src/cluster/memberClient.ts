@@ -53,12 +53,15 @@ const timeoutMsMax = 0x7fff_ffff;
 export interface MemberClientOptions {
   readonly clock?: Clock;
   readonly limits?: Partial<MemberClientLimits>;
+  /** Called once, by `close`. */
+  onClose?(): void;
 }
 
 export class MemberClient implements Channel {
   readonly #clock: Clock;
   readonly #limits: MemberClientLimits;
   readonly #hooks: LaneHooks;
+  readonly #onClose: () => void;
   readonly #lanes = new Map<MemberId, MemberLane>();
   readonly #methods = new Map<string, number>();
   readonly #paths: string[] = [];
@@ -74,6 +77,7 @@ export class MemberClient implements Channel {
   constructor(options: MemberClientOptions = {}) {
     this.#clock = options.clock ?? { nowMs: () => performance.now() };
     this.#limits = { ...defaultMemberClientLimits, ...options.limits };
+    this.#onClose = () => options.onClose?.();
     this.#hooks = {
       onAnswer: (call, answer) => {
         this.#release(call);
@@ -128,7 +132,9 @@ export class MemberClient implements Channel {
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
+    this.#onClose();
     clearTimeout(this.#deadlineTimer);
     for (const lane of [...this.#lanes.values()]) lane.close();
   }

@@ -1,5 +1,6 @@
 // Hands bytes to another thread by the cheaper way.
 import type { MessagePort } from "node:worker_threads";
+import { copyBytes } from "../base/bytes.ts";
 
 /**
  * From here on a transfer beats a copy. CPU of both threads, µs a message, transferred / copied:
@@ -15,7 +16,7 @@ export function postBytes(port: MessagePort, bytes: Uint8Array): void {
 
 // A view is cloned together with all that its buffer holds.
 function ownBytes(bytes: Uint8Array): Uint8Array {
-  return fillsItsBuffer(bytes) ? bytes : bytes.slice();
+  return fillsItsBuffer(bytes) ? bytes : copyBytes(bytes);
 }
 
 function fillsItsBuffer(bytes: Uint8Array): boolean {
