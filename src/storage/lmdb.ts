@@ -40,10 +40,13 @@ export const defaultMapBytes = 1024 * 1024 * 1024;
 const pageBytes = 4096;
 /** Room left aside for free lists and branches when a batch is measured against the map. */
 const mapSlackBytes = 1024 * 1024;
+/** A disk with less than this is taken for full when LMDB could not write. */
+const fullBelowBytes = 1024 * 1024;
 
 type Done = (error: Error | undefined) => void;
 
 export class LmdbEngine implements Engine {
+  readonly #directory: string;
   readonly #env: Env;
   readonly #tables: readonly Dbi[];
   readonly #framer = new RowFramer();
@@ -54,6 +57,7 @@ export class LmdbEngine implements Engine {
 
   /** @throws {EngineFault} when it cannot be opened. */
   constructor(options: LmdbOptions) {
+    this.#directory = options.directory;
     fs.mkdirSync(options.directory, { recursive: true, mode: 0o700 });
     const used = fileBytes(path.join(options.directory, "data.mdb"));
     this.#mapBytes = Math.max(options.mapBytes, 2 ** Math.ceil(Math.log2(2 * used + pageBytes)));
@@ -70,7 +74,7 @@ export class LmdbEngine implements Engine {
       );
       this.#reader = this.#env.beginTxn({ readOnly: true });
     } catch (error) {
-      throw faultOf(error);
+      throw faultOf(error, options.directory);
     }
   }
 
@@ -149,7 +153,7 @@ export class LmdbEngine implements Engine {
       }
       if (error === null) this.#renewReader();
       this.#busy = false;
-      done(error === null ? undefined : faultOf(error));
+      done(error === null ? undefined : faultOf(error, this.#directory));
       if (!this.#busy) this.#onIdle?.();
     });
   }
@@ -211,8 +215,15 @@ function freshSpelling(directory: string): string {
   return directory + bits.replaceAll("0", "/").replaceAll("1", "/.");
 }
 
-function faultOf(error: unknown): EngineFault {
+// LMDB reports a write that was cut short as EIO, and that is how a disk fills up.
+function faultOf(error: unknown, directory: string): EngineFault {
   const why = error instanceof Error ? error.message : String(error);
-  const noSpace = why.startsWith("No space left");
+  const cutShort = why.startsWith("Input/output error") && freeBytes(directory) < fullBelowBytes;
+  const noSpace = cutShort || why.startsWith("No space left");
   return new EngineFault(noSpace ? { kind: "noSpace" } : { kind: "io", why }, { cause: error });
+}
+
+function freeBytes(directory: string): number {
+  const { bavail, bsize } = fs.statfsSync(directory);
+  return bavail * bsize;
 }

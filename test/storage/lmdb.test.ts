@@ -1,0 +1,101 @@
+// What only LMDB can do wrong: restarts, damaged rows, a map that runs short, a full disk.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, test } from "node:test";
+import { type Engine, type EngineBatch, Table } from "../../src/storage/engine.ts";
+import { EngineFault } from "../../src/storage/engineFault.ts";
+import { LmdbEngine } from "../../src/storage/lmdb.ts";
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "quorlet-lmdb-"));
+after(() => fs.rmSync(folder, { recursive: true, force: true }));
+
+const open = (name: string, mapBytes = 1 << 20): LmdbEngine =>
+  new LmdbEngine({ directory: path.join(folder, name), mapBytes });
+
+function submit(engine: Engine, puts: EngineBatch["puts"]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    engine.submit({ puts, deletes: [] }, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** Rows with keys of 8 bytes in [from, to), and values that tell them apart. */
+const rows = (from: number, to: number, valueBytes: number): EngineBatch["puts"] =>
+  Array.from({ length: to - from }, (_, i) => {
+    const key = Buffer.alloc(8);
+    key.writeUInt32BE(from + i, 4);
+    return { table: Table.key, key, value: Buffer.alloc(valueBytes, `row ${from + i}.`) };
+  });
+
+const countOf = (engine: Engine): number => {
+  let count = 0;
+  engine.scan({ table: Table.key, from: Buffer.alloc(0) }, () => ++count > 0);
+  return count;
+};
+
+test("rows are there after a restart, with a smaller map than they need", async () => {
+  const engine = open("restart");
+  await submit(engine, rows(0, 5000, 300));
+  await engine.close();
+  const again = open("restart", 4096);
+  assert.equal(countOf(again), 5000);
+  await submit(again, rows(5000, 5001, 300));
+  assert.equal(countOf(again), 5001);
+  await again.close();
+});
+
+test("the map grows before a batch and, if the guess was low, after MDB_MAP_FULL", async () => {
+  const engine = open("growth", 65536);
+  // Overflow pages: a value of 4100 bytes takes two whole pages.
+  for (let round = 0; round < 12; round++) {
+    await submit(engine, rows(round * 500, (round + 1) * 500, round % 2 ? 4100 : 300));
+  }
+  assert.equal(countOf(engine), 6000);
+  await engine.close();
+});
+
+test("a damaged row is a fault that names it, in a get and in a scan", async () => {
+  const engine = open("damage");
+  await submit(engine, rows(0, 10, 100));
+  await engine.close();
+  const file = path.join(folder, "damage", "data.mdb");
+  const image = fs.readFileSync(file);
+  const at = image.lastIndexOf("row 7.row 7.");
+  assert.ok(at > 0);
+  image[at + 5] = (image[at + 5] ?? 0) ^ 4;
+  fs.writeFileSync(file, image);
+  const again = open("damage");
+  const [six, seven] = rows(6, 8, 0);
+  assert.ok(again.get(Table.key, six?.key ?? assert.fail()));
+  const damaged = (error: unknown): boolean =>
+    error instanceof EngineFault && error.trouble.kind === "damaged";
+  assert.throws(() => again.get(Table.key, seven?.key ?? assert.fail()), damaged);
+  assert.throws(() => countOf(again), damaged);
+  assert.throws(() => again.get(Table.key, seven?.key ?? assert.fail()), {
+    message: "the store is damaged: table key, key 0000000000000007",
+  });
+  await again.close();
+});
+
+test("a full disk is a fault", async (t) => {
+  const mount = path.join(folder, "full");
+  fs.mkdirSync(mount);
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", mount], { stdio: "ignore" });
+  } catch {
+    return t.skip("may not mount a tmpfs");
+  }
+  try {
+    const engine = new LmdbEngine({ directory: path.join(mount, "store"), mapBytes: 1 << 26 });
+    await submit(engine, rows(0, 1000, 300));
+    const failed = await submit(engine, rows(1000, 20_000, 300)).catch((error) => error);
+    assert.ok(failed instanceof EngineFault);
+    assert.equal(failed.trouble.kind, "noSpace");
+    assert.equal(countOf(engine), 1000, "nothing of the batch is there");
+    await engine.close();
+  } finally {
+    execFileSync("umount", ["-l", mount]);
+  }
+});
