@@ -54,6 +54,8 @@ async function lockBySocket(directory: string): Promise<DataDirLock> {
 // 2. A lock whose process is gone is moved away under a name of our own; of several that try, one
 //    succeeds per lock file.
 // 3. Whoever moved a lock looks at what it moved. If that was a fresh lock after all, it goes back.
+// A third process that comes between 2 and 3 could take the lock twice; only platforms without a lock
+// that dies with its process run that risk, and only just after a crash.
 async function lockByFile(directory: string): Promise<DataDirLock> {
   const unique = `${process.pid}.${randomBytes(6).toString("hex")}`;
   const own = path.join(directory, `${lockName}.${unique}.tmp`);

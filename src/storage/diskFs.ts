@@ -1,4 +1,5 @@
 // LogDisk on real files. A file gets its name only when its contents are durable.
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import type { LogDisk, SegmentFile } from "./logDisk.ts";
@@ -7,7 +8,6 @@ import type { LogDisk, SegmentFile } from "./logDisk.ts";
 const pieceBytes = 1024 * 1024;
 const piecesPerSync = 4;
 const unfinished = ".tmp";
-const spareName = `spare${unfinished}`;
 const zeros = Buffer.alloc(pieceBytes);
 
 interface Spare {
@@ -17,6 +17,8 @@ interface Spare {
 
 export class FsLogDisk implements LogDisk {
   readonly #directory: string;
+  /** Its own, as another disk on the directory may come before this one's last spare is gone. */
+  readonly #spareName = `spare-${randomBytes(4).toString("hex")}${unfinished}`;
   #spare: Spare | undefined;
   #preparing = false;
   #closed = false;
@@ -42,7 +44,7 @@ export class FsLogDisk implements LogDisk {
 
   create(name: string, head: Uint8Array, bytes: number): SegmentFile {
     const spare = this.#takeSpare(bytes);
-    const temporary = this.#path(spare ? spareName : name + unfinished);
+    const temporary = this.#path(spare ? this.#spareName : name + unfinished);
     const fd = spare ? spare.fd : fs.openSync(temporary, "w+", 0o600);
     try {
       if (!spare) fillNow(fd, bytes);
@@ -64,7 +66,7 @@ export class FsLogDisk implements LogDisk {
       return;
     }
     this.#preparing = true;
-    const file = this.#path(spareName);
+    const file = this.#path(this.#spareName);
     fs.open(file, "w+", 0o600, (error, fd) => {
       if (error) {
         this.#prepared(error, undefined, done);
@@ -109,7 +111,7 @@ export class FsLogDisk implements LogDisk {
   #dropSpare(spare: Spare | undefined): void {
     if (!spare) return;
     fs.closeSync(spare.fd);
-    fs.rmSync(this.#path(spareName), { force: true });
+    fs.rmSync(this.#path(this.#spareName), { force: true });
   }
 
   #path(name: string): string {
