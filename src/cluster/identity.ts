@@ -27,6 +27,19 @@ export function seedCluster(memberCount: number, token: string): ClusterSeed {
   return { clusterId: clusterId(members.map((member) => member.id)), members };
 }
 
+/** The same from what a data directory says. */
+export function seedOf(marker: {
+  readonly clusterId: bigint;
+  readonly members: readonly { readonly name: string; readonly id: MemberId }[];
+}): ClusterSeed {
+  const members = marker.members.map(({ name, id }) => ({
+    name,
+    id,
+    peerUrls: [`inproc://${name}`],
+  }));
+  return { clusterId: marker.clusterId, members };
+}
+
 /** First 8 bytes of SHA-1 over the sorted peer URLs and the token. */
 export function memberId(peerUrls: readonly string[], token: string): MemberId {
   const hash = createHash("sha1");

@@ -13,15 +13,11 @@ export interface MemberThreadHooks {
 
 export class MemberThread {
   readonly #worker: Worker;
-  readonly #storeBusy: Int32Array;
   readonly #exited: Promise<void>;
   #error: Error | undefined;
 
-  constructor(data: Omit<MemberThreadData, "storeBusy">, hooks: MemberThreadHooks) {
-    const storeBusy = new SharedArrayBuffer(4);
-    this.#storeBusy = new Int32Array(storeBusy);
-    const workerData: MemberThreadData = { ...data, storeBusy };
-    this.#worker = new Worker(workerFile(), { workerData, name: data.name });
+  constructor(data: MemberThreadData, hooks: MemberThreadHooks) {
+    this.#worker = new Worker(workerFile(), { workerData: data, name: data.name });
     this.#worker.on("message", (message: FromMember) => hooks.onMessage(message));
     this.#worker.on("error", (error: unknown) => {
       this.#error = error instanceof Error ? error : new Error(String(error));
@@ -53,16 +49,11 @@ export class MemberThread {
   }
 
   async #leave(): Promise<void> {
-    const timer = setTimeout(() => void this.#terminate(), leaveMsMax);
+    // A thread that does not answer has been busy with itself for so long that no batch of its store
+    // is under way any more; terminating it during one would take the process down.
+    const timer = setTimeout(() => void this.#worker.terminate(), leaveMsMax);
     await this.#exited;
     clearTimeout(timer);
-  }
-
-  /** For a thread that no longer listens. */
-  async #terminate(): Promise<void> {
-    // Its batch has left the pool long ago; the cell says whether the thread ever noticed.
-    if (Atomics.load(this.#storeBusy, 0) === 1) await new Promise((done) => setTimeout(done, 500));
-    await this.#worker.terminate();
   }
 }
 

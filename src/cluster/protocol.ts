@@ -4,6 +4,7 @@ import type { LogLevel } from "../base/system.ts";
 import type { MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
 import type { Role } from "../raft/types.ts";
+import type { SharedFiles } from "../storage/sharedDisk.ts";
 
 /** Given to the thread at its birth. Ids are plain bigints: brands do not cross threads. */
 export interface MemberThreadData {
@@ -11,15 +12,10 @@ export interface MemberThreadData {
   readonly id: bigint;
   readonly clusterId: bigint;
   readonly listen: { readonly host: string; readonly port: number };
-  /** Folder of this member; undefined: everything in memory, gone with the thread. */
-  readonly folder: string | undefined;
   readonly timing: MemberTiming;
   readonly logLevel: LogLevel;
-  /**
-   * One cell: 1 while an LMDB batch runs on the pool. A thread that is terminated meanwhile takes
-   * the process with it (segmentation fault, node-lmdb 0.10), so the supervisor looks here first.
-   */
-  readonly storeBusy: SharedArrayBuffer;
+  /** Without folders: the log files of earlier lives. Kept by main, see storage/sharedDisk.ts. */
+  readonly sharedFiles: SharedFiles;
 }
 
 export type ToMember =
@@ -27,6 +23,10 @@ export type ToMember =
   | {
       readonly kind: "start";
       readonly incarnation: number;
+      /** Undefined: in memory. */
+      readonly folders: { readonly log: string; readonly store: string } | undefined;
+      /** True when there may be no log yet. */
+      readonly mayCreate: boolean;
       readonly members: readonly MemberInfo[];
     }
   /** A channel to a peer; replaces an earlier one. */
@@ -48,5 +48,7 @@ export type FromMember =
       readonly role: Role;
       readonly term: number;
     }
+  | { readonly kind: "fileCreated"; readonly name: string; readonly buffer: SharedArrayBuffer }
+  | { readonly kind: "fileRemoved"; readonly name: string }
   /** The member is about to exit because of `message`; `permanent`: starting again cannot help. */
   | { readonly kind: "fault"; readonly message: string; readonly permanent: boolean };

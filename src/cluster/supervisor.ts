@@ -3,6 +3,8 @@ import type { MemberId } from "../base/brand.ts";
 import type { Log } from "../base/ports.ts";
 import type { MemberInfo } from "../member/service.ts";
 import type { Role } from "../raft/types.ts";
+import type { SharedFiles } from "../storage/sharedDisk.ts";
+import type { Boot } from "./home.ts";
 import { MemberThread } from "./memberThread.ts";
 import type { FromMember, MemberThreadData, ToMember } from "./protocol.ts";
 
@@ -27,10 +29,12 @@ export interface SupervisorHooks {
 export class Supervisor {
   readonly id: MemberId;
   readonly name: string;
-  readonly #data: Omit<MemberThreadData, "storeBusy" | "listen">;
+  readonly #data: Omit<MemberThreadData, "listen" | "sharedFiles">;
   readonly #host: string;
   readonly #log: Log;
   readonly #hooks: SupervisorHooks;
+  /** What a member without a disk must not forget when its thread dies. */
+  readonly #sharedFiles: SharedFiles = new Map();
   #port: number;
   #thread: MemberThread | undefined;
   #state: MemberState = "down";
@@ -38,12 +42,13 @@ export class Supervisor {
   #restartTimer: NodeJS.Timeout | undefined;
   #restartDelayMs = restartDelayMsMin;
   #servingSinceMs = 0;
+  #boot: Boot | undefined;
   #wanted = false;
   role: Role = "follower";
   leader = 0n;
 
   constructor(
-    data: Omit<MemberThreadData, "storeBusy">,
+    data: Omit<MemberThreadData, "sharedFiles">,
     parts: { id: MemberId; log: Log; hooks: SupervisorHooks },
   ) {
     const { listen, ...rest } = data;
@@ -73,7 +78,11 @@ export class Supervisor {
     this.#state = "binding";
     this.#fault = undefined;
     const thread = new MemberThread(
-      { ...this.#data, listen: { host: this.#host, port: this.#port } },
+      {
+        ...this.#data,
+        listen: { host: this.#host, port: this.#port },
+        sharedFiles: this.#sharedFiles,
+      },
       {
         onMessage: (message) => this.#onMessage(message),
         onExit: (error) => this.#onExit(thread, error),
@@ -82,8 +91,11 @@ export class Supervisor {
     this.#thread = thread;
   }
 
-  start(incarnation: number, members: readonly MemberInfo[]): void {
-    this.post({ kind: "start", incarnation, members });
+  /** Second step of a life, after all members are bound. */
+  start(boot: Boot, members: readonly MemberInfo[]): void {
+    this.#boot = boot;
+    const { incarnation, folders, mayCreate } = boot;
+    this.post({ kind: "start", incarnation, folders, mayCreate, members });
   }
 
   /** Dropped when the member is down: what matters is said again to its next life. */
@@ -114,12 +126,19 @@ export class Supervisor {
       case "started":
         this.#state = "serving";
         this.#servingSinceMs = performance.now();
+        void this.#markStarted();
         this.#hooks.onServing(this, message);
         break;
       case "leader":
         this.role = message.role;
         this.leader = message.leader;
         this.#hooks.onLeader(this);
+        break;
+      case "fileCreated":
+        this.#sharedFiles.set(message.name, message.buffer);
+        break;
+      case "fileRemoved":
+        this.#sharedFiles.delete(message.name);
         break;
       case "fault":
         this.#fault = message;
@@ -143,6 +162,14 @@ export class Supervisor {
     } else {
       this.#hooks.onDown(this, why);
       this.#scheduleRestart(lived);
+    }
+  }
+
+  async #markStarted(): Promise<void> {
+    try {
+      await this.#boot?.started();
+    } catch (error) {
+      this.#log.error("the data directory cannot be written to", { why: String(error) });
     }
   }
 

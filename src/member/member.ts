@@ -154,10 +154,13 @@ export class Member implements MemberService {
   /** Everything that the events of this turn asked for: one batch, one quorum round, one frame a peer. */
   turn(): void {
     if (this.#stopped) return;
-    this.#pending.proposeTurn(this.#propose);
     this.#reads.askTurn(this.#askReadIndex);
-    this.#pump.drain();
-    this.#noticeLeader();
+    do {
+      this.#pending.proposeTurn(this.#propose);
+      this.#pump.drain();
+      this.#noticeLeader();
+      // Outcomes may have made room for the next batch.
+    } while (this.#pending.canPropose);
     this.#outbox.flush();
     this.#storeWriter.turn();
     if (this.#jobs.step()) this.#ports.requestTurn();

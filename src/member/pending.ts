@@ -13,6 +13,11 @@ import type { ProposalCompletion } from "./service.ts";
 
 /** One raft entry holds at most this much, unless a single command is larger. */
 export const batchBytesMax = 1 << 20;
+/**
+ * Batches of this member under way. More callers make a batch larger instead of more batches: an idle
+ * member answers at once, a busy one pays for a sync, a frame and a quorum round less often.
+ */
+export const batchesInFlightMax = 2;
 /** Unanswered commands above this are refused. */
 export const pendingBytesMax = 64 << 20;
 export const pendingCommandsMax = 200_000;
@@ -81,9 +86,17 @@ export class Pending {
     this.#openBodyBytes += body.length;
   }
 
-  /** Ends the batch of the turn and proposes all that was sealed. */
+  /** True when `proposeTurn` would propose something now. */
+  get canPropose(): boolean {
+    return (
+      this.#sealed.length > 0 ||
+      (this.#builder.count > 0 && this.#waiting.size < batchesInFlightMax)
+    );
+  }
+
+  /** Ends the open batch, unless enough are under way, and proposes all that is sealed. */
   proposeTurn(propose: ProposeBatches): void {
-    if (this.#builder.count > 0) this.#seal();
+    if (this.#builder.count > 0 && this.#waiting.size < batchesInFlightMax) this.#seal();
     if (this.#sealed.length === 0) return;
     const batches = this.#sealed;
     this.#sealed = [];

@@ -1,0 +1,323 @@
+// A whole cluster in this process: the face that programs, tests, benchmarks and `quorlet dev` use.
+import { MessageChannel } from "node:worker_threads";
+import type { MemberId } from "../base/brand.ts";
+import type { Log } from "../base/ports.ts";
+import { type LogLevel, systemLog } from "../base/system.ts";
+import { Client } from "../client/client.ts";
+import { defaultTiming, type MemberTiming } from "../member/events.ts";
+import type { MemberInfo } from "../member/service.ts";
+import { type Home, openHome, planCluster } from "./home.ts";
+import type { ClusterSeed } from "./identity.ts";
+import { MemberClient } from "./memberClient.ts";
+import { Mesh } from "./mesh.ts";
+import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor.ts";
+
+export interface ClusterOptions {
+  /** Raft members, from 1. Default 3. */
+  readonly members?: number;
+  /** Folder for the data, made if missing; without it everything is in memory. */
+  readonly dataDir?: string;
+  /** Client ports, one per member; 0 or missing: any free port. */
+  readonly clientPorts?: readonly number[];
+  /** Address to listen on. Default 127.0.0.1. */
+  readonly host?: string;
+  readonly timing?: MemberTiming;
+  /** Lines of JSON on stderr. Default "silent". */
+  readonly logLevel?: LogLevel;
+  /** Called when a member goes down, comes back or stays down for good. */
+  readonly onMember?: (event: MemberNotice) => void;
+}
+
+export interface MemberNotice {
+  readonly name: string;
+  readonly kind: "down" | "serving" | "failed";
+  /** Why it is down; one line or a stack. */
+  readonly why: string;
+}
+
+/** The cluster could not start; one line for the user. Nothing is left running. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+/** One member, as the owner of the cluster sees it. */
+export interface MemberHandle {
+  readonly name: string;
+  readonly id: bigint;
+  /** host:port of its client door. */
+  readonly endpoint: string;
+  readonly state: MemberState;
+  readonly role: "leader" | "follower";
+  /** Crashes its thread: nothing more is written. It stays down until `restart`. */
+  kill(): Promise<void>;
+  /** Starts it again; resolves when it serves. */
+  restart(): Promise<void>;
+}
+
+/** Longest wait for a quorum at the start. */
+export const readyMsMax = 30_000;
+
+export class Cluster implements AsyncDisposable {
+  readonly #options: ClusterOptions;
+  readonly #log: Log;
+  readonly #seed: ClusterSeed;
+  readonly #supervisors: readonly Supervisor[];
+  readonly #mesh: Mesh;
+  readonly #clients = new Set<MemberClient>();
+  readonly #logEnds = new Map<MemberId, { lastIndex: number; lastTerm: number }>();
+  /** Told about every step of every member. */
+  readonly #waiters = new Set<() => void>();
+  #home: Home | undefined;
+  #failure: string | undefined;
+  #started = false;
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: ClusterOptions, seed: ClusterSeed) {
+    this.#options = options;
+    this.#seed = seed;
+    this.#log = systemLog({ level: options.logLevel ?? "silent", caller: "cluster" });
+    this.#mesh = new Mesh((member, { peer, port }) =>
+      this.#supervisor(member).post({ kind: "peer", peer, port }),
+    );
+    this.#supervisors = seed.members.map(({ name, id }, i) => {
+      const data = {
+        name,
+        id,
+        clusterId: seed.clusterId,
+        listen: { host: options.host ?? "127.0.0.1", port: options.clientPorts?.[i] ?? 0 },
+        timing: options.timing ?? defaultTiming,
+        logLevel: options.logLevel ?? "silent",
+      };
+      return new Supervisor(data, { id, log: this.#log, hooks: this.#hooks() });
+    });
+  }
+
+  /**
+   * Resolves when a put can be answered.
+   *
+   * @throws {StartError | DataDirError} for a port or directory that cannot be used. Nothing is left
+   *         running then, and a directory that is not ours was not touched.
+   */
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const { seed } = await planCluster(options.members ?? 3, options.dataDir);
+    const wanted = options.members ?? seed.members.length;
+    if (seed.members.length !== wanted) {
+      throw new StartError(
+        `${options.dataDir} holds a cluster of ${seed.members.length} members, not ${wanted}`,
+      );
+    }
+    const cluster = new Cluster(options, seed);
+    try {
+      await cluster.#start();
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** host:port of each member's client door, in the order of `member`. */
+  get endpoints(): readonly string[] {
+    return this.#supervisors.map((supervisor) => supervisor.endpoint);
+  }
+
+  get members(): readonly MemberHandle[] {
+    return this.#supervisors.map((_, i) => this.member(i));
+  }
+
+  get clusterId(): bigint {
+    return this.#seed.clusterId;
+  }
+
+  /** @param i from 0. @throws {RangeError} for no member of this cluster. */
+  member(i: number): MemberHandle {
+    const supervisor = this.#supervisors[i];
+    if (supervisor === undefined) throw new RangeError(`there is no member ${i}`);
+    return {
+      name: supervisor.name,
+      id: supervisor.id,
+      endpoint: supervisor.endpoint,
+      state: supervisor.state,
+      role: supervisor.role === "leader" ? "leader" : "follower",
+      kill: () => this.#kill(supervisor),
+      restart: () => this.#restart(supervisor),
+    };
+  }
+
+  /** A client within this process, over MessagePorts; close it when done, or with the cluster. */
+  client(): Client {
+    return new Client(this.connect());
+  }
+
+  /** What a client sends its calls through: a port to every member. */
+  connect(): MemberClient {
+    const client = new MemberClient({ onClose: () => this.#clients.delete(client) });
+    this.#clients.add(client);
+    for (const supervisor of this.#supervisors) {
+      if (supervisor.state !== "down" && supervisor.state !== "failed") {
+        this.#attach(client, supervisor);
+      }
+    }
+    return client;
+  }
+
+  /** Stops all members in order; what was answered is on disk. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #start(): Promise<void> {
+    for (const supervisor of this.#supervisors) supervisor.spawn();
+    await this.#until(() => this.#all("bound"));
+    this.#home = await openHome(this.#seed, this.#options.dataDir);
+    for (const supervisor of this.#supervisors) await this.#boot(supervisor);
+    this.#mesh.connect(this.#supervisors.map((supervisor) => supervisor.id));
+    this.#started = true;
+    await this.#until(() => this.#all("serving"));
+    this.#electBest();
+    await this.#awaitQuorum();
+  }
+
+  async #close(): Promise<void> {
+    for (const client of [...this.#clients]) client.close();
+    await Promise.all(this.#supervisors.map((supervisor) => supervisor.stop()));
+    await this.#home?.release();
+    this.#wake();
+  }
+
+  async #boot(supervisor: Supervisor): Promise<void> {
+    if (this.#home === undefined) return;
+    supervisor.start(await this.#home.boot(supervisor.id), this.#memberInfos());
+  }
+
+  // All logs are at hand: the member with the newest one needs no election timeout to be chosen.
+  #electBest(): void {
+    const ends = [...this.#logEnds].sort(
+      ([, a], [, b]) => b.lastTerm - a.lastTerm || b.lastIndex - a.lastIndex,
+    );
+    const best = ends[0];
+    if (best !== undefined) this.#supervisor(best[0]).post({ kind: "campaign" });
+  }
+
+  /** A linearizable read proves that a leader of this term has committed and answers. */
+  async #awaitQuorum(): Promise<void> {
+    await this.#until(() => this.#supervisors.some(({ role }) => role === "leader"));
+    const client = this.client();
+    try {
+      await client.get("quorlet/ready", { countOnly: true });
+    } finally {
+      client.close();
+    }
+  }
+
+  async #kill(supervisor: Supervisor): Promise<void> {
+    await supervisor.kill();
+  }
+
+  async #restart(supervisor: Supervisor): Promise<void> {
+    if (supervisor.state === "down" || supervisor.state === "failed") supervisor.spawn();
+    await this.#until(() => supervisor.state === "serving" || supervisor.state === "failed");
+    if (supervisor.state === "failed") throw new StartError(this.#failure ?? "member failed");
+  }
+
+  #hooks(): SupervisorHooks {
+    return {
+      onBound: (supervisor) => {
+        // At the first start all members begin together, when every port is known.
+        if (this.#started) void this.#rejoin(supervisor);
+        this.#wake();
+      },
+      onServing: (supervisor, end) => {
+        this.#logEnds.set(supervisor.id, end);
+        this.#notify(supervisor, "serving", "");
+      },
+      onLeader: () => this.#wake(),
+      onDown: (supervisor, why) => {
+        this.#mesh.remove(supervisor.id);
+        this.#notify(supervisor, "down", why);
+      },
+      onFailed: (supervisor, why) => {
+        this.#failure = why;
+        this.#mesh.remove(supervisor.id);
+        this.#notify(supervisor, "failed", why);
+      },
+    };
+  }
+
+  async #rejoin(supervisor: Supervisor): Promise<void> {
+    try {
+      await this.#boot(supervisor);
+    } catch (error) {
+      this.#failure = error instanceof Error ? error.message : String(error);
+      await supervisor.kill();
+      return;
+    }
+    this.#mesh.redraw(supervisor.id);
+    for (const client of this.#clients) this.#attach(client, supervisor);
+  }
+
+  #notify(supervisor: Supervisor, kind: MemberNotice["kind"], why: string): void {
+    this.#wake();
+    if (this.#started && this.#closing === undefined) {
+      this.#options.onMember?.({ name: supervisor.name, kind, why });
+    }
+  }
+
+  #attach(client: MemberClient, supervisor: Supervisor): void {
+    const { port1, port2 } = new MessageChannel();
+    client.attach(supervisor.id, port1);
+    supervisor.post({ kind: "client", port: port2 });
+  }
+
+  #memberInfos(): readonly MemberInfo[] {
+    return this.#seed.members.map(({ name, id, peerUrls }) => ({
+      id,
+      name,
+      peerUrls,
+      clientUrls: [`http://${this.#supervisor(id).endpoint}`],
+      isLearner: false,
+    }));
+  }
+
+  #supervisor(id: MemberId): Supervisor {
+    const found = this.#supervisors.find((supervisor) => supervisor.id === id);
+    if (found === undefined) throw new RangeError(`there is no member ${id.toString(16)}`);
+    return found;
+  }
+
+  #all(state: MemberState): boolean {
+    return this.#supervisors.every((supervisor) => supervisor.state === state);
+  }
+
+  #wake(): void {
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+
+  /** Waits for a step of the members that makes `reached` true. @throws {StartError} */
+  #until(reached: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => end(new StartError("the cluster did not get ready")),
+        readyMsMax,
+      );
+      const end = (error?: Error): void => {
+        clearTimeout(timer);
+        this.#waiters.delete(look);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const look = (): void => {
+        if (reached()) end();
+        else if (this.#failure !== undefined) end(new StartError(this.#failure));
+        else if (this.#closing !== undefined) end(new StartError("the cluster was closed"));
+      };
+      this.#waiters.add(look);
+      look();
+    });
+  }
+}

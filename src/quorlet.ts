@@ -1,0 +1,11 @@
+// biome-ignore-all lint/performance/noBarrelFile: what the package offers to programs stands here.
+// The public face of the package.
+export { EtcdError, StatusCode } from "./base/errors.ts";
+export { Client } from "./client/client.ts";
+export {
+  Cluster,
+  type ClusterOptions,
+  type MemberHandle,
+  type MemberNotice,
+  StartError,
+} from "./cluster/cluster.ts";

@@ -1,0 +1,229 @@
+// One life of a member in its thread: builds the real ports, turns callbacks into events, runs a turn
+// after the events of each event-loop turn, and leaves in order or by crashing.
+import { randomBytes } from "node:crypto";
+import { MemberId, Term } from "../src/base/brand.ts";
+import type { Log } from "../src/base/ports.ts";
+import { systemClock, systemLog, systemRandom } from "../src/base/system.ts";
+import type { FromMember, MemberThreadData, ToMember } from "../src/cluster/protocol.ts";
+import { EmbeddedDoor } from "../src/door/embedded.ts";
+import { Listener } from "../src/door/listener.ts";
+import { bindMethods } from "../src/grpc/bind.ts";
+import { bootMember } from "../src/member/boot.ts";
+import type { Member } from "../src/member/member.ts";
+import { FsLogDisk } from "../src/storage/diskFs.ts";
+import type { Engine } from "../src/storage/engine.ts";
+import { defaultMapBytes, LmdbEngine } from "../src/storage/lmdb.ts";
+import { LogFault, type RaftLog } from "../src/storage/log.ts";
+import type { LogDisk } from "../src/storage/logDisk.ts";
+import { MemoryEngine } from "../src/storage/memory.ts";
+import { openRaftLog } from "../src/storage/raftLog.ts";
+import { SharedDisk } from "../src/storage/sharedDisk.ts";
+import { PortLink } from "../src/transport/port.ts";
+
+/** Entries of the log that stay in memory for peers that lag a little. */
+export const recentLogBytesMax = 32 << 20;
+export const segmentBytesMax = 64 << 20;
+/** Without a disk there is nothing to preallocate. */
+export const memorySegmentBytesMax = 8 << 20;
+/** Time for open calls at an orderly end. */
+export const graceMs = 500;
+
+type StartMessage = Extract<ToMember, { kind: "start" }>;
+
+export class MemberHost {
+  readonly #data: MemberThreadData;
+  readonly #post: (message: FromMember) => void;
+  readonly #log: Log;
+  readonly #listener: Listener;
+  readonly #embedded: EmbeddedDoor;
+  readonly #link = new PortLink();
+  #member: Member | undefined;
+  #raftLog: RaftLog | undefined;
+  #engine: Engine | undefined;
+  #ticker: NodeJS.Timeout | undefined;
+  #turnRequested = false;
+  #leaving = false;
+
+  constructor(data: MemberThreadData, post: (message: FromMember) => void) {
+    this.#data = data;
+    this.#post = post;
+    this.#log = systemLog({ level: data.logLevel, caller: data.name });
+    const requestFlush = (): void => this.#requestTurn();
+    const onMistake = (error: unknown): void => this.crash(error);
+    this.#listener = new Listener({ requestFlush, onMistake, log: this.#log });
+    this.#embedded = new EmbeddedDoor({ requestFlush, onMistake });
+  }
+
+  /** Binds the client port; nothing else is touched before `start`. */
+  bind(): void {
+    this.#listener.listen(this.#data.listen).then(
+      ({ port }) => this.#post({ kind: "bound", port }),
+      (error: unknown) => this.#fail(error, { permanent: true }),
+    );
+  }
+
+  onMessage(message: ToMember): void {
+    if (this.#leaving) return;
+    switch (message.kind) {
+      case "start":
+        this.#start(message);
+        break;
+      case "peer":
+        this.#link.attach(MemberId(message.peer), message.port);
+        break;
+      case "client":
+        this.#embedded.attach(message.port);
+        break;
+      case "campaign":
+        this.#member?.handle({ kind: "campaign" });
+        break;
+      case "stop":
+        void this.#stop();
+        break;
+      case "die":
+        this.#leave(1);
+        break;
+    }
+  }
+
+  /** An error that nobody expected: the member can no longer be trusted. */
+  crash(error: unknown): void {
+    this.#fail(error, { permanent: false });
+  }
+
+  #start(message: StartMessage): void {
+    try {
+      this.#open(message);
+    } catch (error) {
+      this.#fail(error, { permanent: isPermanent(error) });
+    }
+  }
+
+  #open(message: StartMessage): void {
+    const { id, clusterId, timing } = this.#data;
+    const raftLog = this.#openLog(message);
+    this.#raftLog = raftLog;
+    this.#engine = openEngine(message.folders?.store);
+    const member = bootMember(
+      {
+        clusterId,
+        id: MemberId(id),
+        incarnation: message.incarnation,
+        timing,
+        members: message.members,
+      },
+      {
+        clock: systemClock,
+        random: systemRandom,
+        log: this.#log,
+        link: this.#link,
+        raftLog,
+        engine: this.#engine,
+        requestTurn: () => this.#requestTurn(),
+        fail: (error) => this.#fail(error, { permanent: false }),
+        onLeader: ({ leader, role, term }) => {
+          this.#post({ kind: "leader", leader, role, term });
+          this.#embedded.tellLeader(leader);
+        },
+      },
+    );
+    this.#member = member;
+    this.#link.onFrame = (from, bytes) => member.handle({ kind: "frame", from, bytes });
+    const methods = bindMethods(member);
+    this.#listener.serve(methods);
+    this.#embedded.serve(methods);
+    this.#ticker = setInterval(() => member.handle({ kind: "tick" }), timing.tickMs);
+    const lastIndex = raftLog.lastIndex();
+    const lastTerm = raftLog.term(lastIndex) ?? Term(0);
+    this.#post({ kind: "started", lastIndex, lastTerm });
+  }
+
+  #openLog({ folders, members, mayCreate }: StartMessage): RaftLog {
+    const { id, clusterId } = this.#data;
+    return openRaftLog({
+      disk: folders === undefined ? this.#sharedDisk() : new FsLogDisk(folders.log),
+      clock: systemClock,
+      log: this.#log,
+      owner: { clusterId, memberId: id },
+      salt: () => randomBytes(8).readBigUInt64LE(),
+      defer: (run) => void setImmediate(run),
+      segmentBytesMax: folders === undefined ? memorySegmentBytesMax : segmentBytesMax,
+      sync: folders === undefined ? "inline" : "auto",
+      membership: { voters: members.map((member) => member.id), outgoing: [], learners: [] },
+      mayCreate,
+      recentBytesMax: recentLogBytesMax,
+    });
+  }
+
+  #sharedDisk(): LogDisk {
+    return new SharedDisk(this.#data.sharedFiles, {
+      onCreate: (name, buffer) => this.#post({ kind: "fileCreated", name, buffer }),
+      onRemove: (name) => this.#post({ kind: "fileRemoved", name }),
+      defer: (run) => void setImmediate(run),
+    });
+  }
+
+  #requestTurn(): void {
+    if (this.#turnRequested) return;
+    this.#turnRequested = true;
+    setImmediate(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#turnRequested = false;
+    if (this.#leaving) return;
+    this.#member?.turn();
+    this.#listener.flush();
+    this.#embedded.flush();
+  }
+
+  #fail(error: unknown, options: { permanent: boolean }): void {
+    if (this.#leaving) return;
+    const message = messageOf(error, this.#data);
+    this.#log.error("member stops", { why: message });
+    this.#post({ kind: "fault", message, permanent: options.permanent });
+    this.#leave(1);
+  }
+
+  async #stop(): Promise<void> {
+    this.#member?.handle({ kind: "stop" });
+    this.#listener.flush();
+    this.#embedded.flush();
+    await this.#listener.close({ graceMs });
+    this.#leave(0);
+  }
+
+  // A crash but for one thing: an LMDB batch on the pool must end before the thread may.
+  #leave(code: number): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    clearInterval(this.#ticker);
+    this.#link.close();
+    this.#embedded.close();
+    this.#raftLog?.close();
+    const closed = this.#engine?.close() ?? Promise.resolve();
+    closed.finally(() => process.exit(code));
+  }
+}
+
+function openEngine(directory: string | undefined): Engine {
+  if (directory === undefined) return new MemoryEngine({ defer: (run) => void setImmediate(run) });
+  return new LmdbEngine({ directory, mapBytes: defaultMapBytes });
+}
+
+/** True where another try would find the same again, until a person did something about it. */
+function isPermanent(error: unknown): boolean {
+  if (!(error instanceof LogFault)) return false;
+  return error.trouble.kind !== "noSpace" && error.trouble.kind !== "io";
+}
+
+function messageOf(error: unknown, data: MemberThreadData): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error ? error.code : undefined;
+  const { host, port } = data.listen;
+  if (code === "EADDRINUSE") return `${host}:${port} is in use by another process`;
+  if (code === "EACCES") return `${host}:${port} may not be used: permission denied`;
+  return error instanceof LogFault
+    ? `${data.name}: ${error.message}`
+    : (error.stack ?? error.message);
+}
