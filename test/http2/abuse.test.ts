@@ -12,7 +12,7 @@ import {
   setting,
   u32,
 } from "./rawPeer.ts";
-import { openDoor, type TestDoor } from "./testDoor.ts";
+import { openDoor, openLastingDoor, type TestDoor } from "./testDoor.ts";
 
 const { data, headers, continuation, priority, rstStream, settings, pushPromise, ping, goaway } =
   FrameType;
@@ -26,7 +26,7 @@ let healthy: RawPeer;
 let healthyId = 1;
 
 before(async () => {
-  door = await openDoor({
+  door = await openLastingDoor({
     http2: {
       streamsPerConnectionMax: 50,
       resetsBurstMax: 100,
@@ -454,9 +454,9 @@ test("DATA beyond the stream's window: only the stream pays", async () => {
   peer.destroy();
 });
 
-test("DATA beyond the connection's window ends the connection", async () => {
+test("DATA beyond the connection's window ends the connection", async (t) => {
   // Never flushed, so that no update comes in between.
-  const small = await openDoor({ http2: { connectionWindowBytes: 65_535 }, requestFlush() {} });
+  const small = await openDoor(t, { http2: { connectionWindowBytes: 65_535 }, requestFlush() {} });
   const peer = await RawPeer.start(small.port);
   const streams = Array.from({ length: 5 }, (_, i) => hangFrame(2 * i + 1));
   const full = Array.from({ length: 5 }, (_, i) =>
@@ -464,7 +464,6 @@ test("DATA beyond the connection's window ends the connection", async () => {
   );
   peer.send(Buffer.concat([...streams, ...full]));
   assert.equal((await peer.goaway()).code, flowControlError);
-  await small.close();
 });
 
 test("a wrong preface and a missing SETTINGS", async () => {

@@ -4,22 +4,10 @@ import { test } from "node:test";
 import { ErrorCode, Flag, FrameType, Setting } from "../../src/http2/frames.ts";
 import { ManualTimers } from "./manualTimers.ts";
 import { grpcHeaders, grpcMessage, RawPeer, setting, u32 } from "./rawPeer.ts";
-import { openDoor, pattern, type TestDoor } from "./testDoor.ts";
+import { openDoor, pattern } from "./testDoor.ts";
 
 const { data, headers, windowUpdate } = FrameType;
 const mib = 1 << 20;
-
-async function withDoor(
-  options: Parameters<typeof openDoor>[0],
-  run: (door: TestDoor) => Promise<void>,
-): Promise<void> {
-  const door = await openDoor(options);
-  try {
-    await run(door);
-  } finally {
-    await door.close();
-  }
-}
 
 const initialWindow = (bytes: number): Buffer => setting(Setting.initialWindowSize, bytes);
 
@@ -42,89 +30,86 @@ async function drink(
   }
 }
 
-test("an answer of 1 MiB fits through a window of 7 bytes, later of 5,000", async () => {
-  await withDoor({}, async ({ port }) => {
-    const peer = await RawPeer.start(port, [initialWindow(7)]);
-    peer.call(1, "/test.T/Big", `${mib}`);
-    const body = await drink(peer, 1, (frame) => (frame < 50 ? 7 : 5000));
-    assert.deepEqual(body, grpcMessage(pattern(mib)));
-    peer.destroy();
-  });
+test("an answer of 1 MiB fits through a window of 7 bytes, later of 5,000", async (t) => {
+  const { port } = await openDoor(t);
+  const peer = await RawPeer.start(port, [initialWindow(7)]);
+  peer.call(1, "/test.T/Big", `${mib}`);
+  const body = await drink(peer, 1, (frame) => (frame < 50 ? 7 : 5000));
+  assert.deepEqual(body, grpcMessage(pattern(mib)));
+  peer.destroy();
 });
 
-test("an initial window that shrinks makes open windows negative (RFC 9113, 6.9.2)", async () => {
-  await withDoor({}, async ({ port }) => {
-    const peer = await RawPeer.start(port, [initialWindow(1000)]);
-    peer.call(1, "/test.T/Big", "3000");
-    const first = await peer.next(({ type }) => type === data, "DATA");
-    assert.equal(first.payload.length, 1000);
-    peer.frame(FrameType.settings, 0, 0, initialWindow(100));
-    // 100 - 1000 + 900 = 0: not a byte yet. The reply to PING comes after all that would come.
-    peer.window(1, 900);
-    peer.frame(FrameType.ping, 0, 0, Buffer.alloc(8));
-    const before = await peer.next(({ type }) => type === data || type === FrameType.ping, "PING");
-    assert.equal(before.type, FrameType.ping);
-    peer.window(1, 11);
-    assert.equal((await peer.next(({ type }) => type === data, "DATA")).payload.length, 11);
-    peer.frame(FrameType.settings, 0, 0, initialWindow(10_000));
-    const rest = await peer.next(({ type }) => type === data, "DATA");
-    assert.equal(rest.payload.length, 3005 - 1011);
-    peer.destroy();
-  });
+test("an initial window that shrinks makes open windows negative (RFC 9113, 6.9.2)", async (t) => {
+  const { port } = await openDoor(t);
+  const peer = await RawPeer.start(port, [initialWindow(1000)]);
+  peer.call(1, "/test.T/Big", "3000");
+  const first = await peer.next(({ type }) => type === data, "DATA");
+  assert.equal(first.payload.length, 1000);
+  peer.frame(FrameType.settings, 0, 0, initialWindow(100));
+  // 100 - 1000 + 900 = 0: not a byte yet. The reply to PING comes after all that would come.
+  peer.window(1, 900);
+  peer.frame(FrameType.ping, 0, 0, Buffer.alloc(8));
+  const before = await peer.next(({ type }) => type === data || type === FrameType.ping, "PING");
+  assert.equal(before.type, FrameType.ping);
+  peer.window(1, 11);
+  assert.equal((await peer.next(({ type }) => type === data, "DATA")).payload.length, 11);
+  peer.frame(FrameType.settings, 0, 0, initialWindow(10_000));
+  const rest = await peer.next(({ type }) => type === data, "DATA");
+  assert.equal(rest.payload.length, 3005 - 1011);
+  peer.destroy();
 });
 
-test("an initial window that pushes an open window beyond 2^31-1 ends the connection", async () => {
-  await withDoor({}, async ({ port }) => {
-    const peer = await RawPeer.start(port);
-    peer.headers(1, grpcHeaders("/test.T/Hang"));
-    peer.window(1, 0x7fff_ffff - 65_535);
-    peer.frame(FrameType.settings, 0, 0, initialWindow(65_536));
-    assert.equal((await peer.goaway()).code, ErrorCode.flowControlError);
-  });
+test("an initial window that pushes an open window beyond 2^31-1 ends the connection", async (t) => {
+  const { port } = await openDoor(t);
+  const peer = await RawPeer.start(port);
+  peer.headers(1, grpcHeaders("/test.T/Hang"));
+  peer.window(1, 0x7fff_ffff - 65_535);
+  peer.frame(FrameType.settings, 0, 0, initialWindow(65_536));
+  assert.equal((await peer.goaway()).code, ErrorCode.flowControlError);
 });
 
-test("the connection's window is shared in turns; a closed stream window blocks only its stream", async () => {
-  await withDoor({}, async ({ port }) => {
-    const peer = await RawPeer.start(port, [initialWindow(mib)]);
-    peer.call(1, "/test.T/Big", "200000");
-    peer.call(3, "/test.T/Big", "200000");
-    const sent = new Map<number, number>();
-    for (let total = 0; total < 65_535; ) {
-      const { streamId, payload } = await peer.next(({ type }) => type === data, "DATA");
-      sent.set(streamId, (sent.get(streamId) ?? 0) + payload.length);
-      total += payload.length;
-    }
-    const [a = 0, b = 0] = [sent.get(1), sent.get(3)];
-    assert.ok(Math.abs(a - b) <= 16_384, `${a} and ${b} of the window`);
-    peer.destroy();
-  });
-  await withDoor({}, async ({ port }) => {
-    const peer = await RawPeer.start(port, [initialWindow(10)]);
-    peer.window(0, mib);
-    peer.call(1, "/test.T/Big", "100000");
-    for (let id = 3; id < 41; id += 2) {
-      peer.call(id, "/test.T/Echo", "tiny");
-      assert.deepEqual(
-        (await peer.answer(id)).body,
-        grpcMessage("tiny"),
-        `beside a stalled one: ${id}`,
-      );
-    }
-    peer.destroy();
-  });
+test("the connection's window is shared in turns", async (t) => {
+  const { port } = await openDoor(t);
+  const peer = await RawPeer.start(port, [initialWindow(mib)]);
+  peer.call(1, "/test.T/Big", "200000");
+  peer.call(3, "/test.T/Big", "200000");
+  const sent = new Map<number, number>();
+  for (let total = 0; total < 65_535; ) {
+    const { streamId, payload } = await peer.next(({ type }) => type === data, "DATA");
+    sent.set(streamId, (sent.get(streamId) ?? 0) + payload.length);
+    total += payload.length;
+  }
+  const [a = 0, b = 0] = [sent.get(1), sent.get(3)];
+  assert.ok(Math.abs(a - b) <= 16_384, `${a} and ${b} of the window`);
+  peer.destroy();
 });
 
-test("a message of 2 MiB comes in without the client asking, and the windows come back", async () => {
-  await withDoor({}, async ({ port }) => {
-    const peer = await RawPeer.start(port, [initialWindow(4 * mib)]);
-    peer.window(0, 64 * mib);
-    const message = grpcMessage(pattern(2 * mib));
-    for (let id = 1; id < 13; id += 2) {
-      await sendWithin(peer, id, message);
-      assert.deepEqual((await peer.answer(id)).body, message, `message ${id}`);
-    }
-    peer.destroy();
-  });
+test("a closed stream window blocks only its stream", async (t) => {
+  const { port } = await openDoor(t);
+  const peer = await RawPeer.start(port, [initialWindow(10)]);
+  peer.window(0, mib);
+  peer.call(1, "/test.T/Big", "100000");
+  for (let id = 3; id < 41; id += 2) {
+    peer.call(id, "/test.T/Echo", "tiny");
+    assert.deepEqual(
+      (await peer.answer(id)).body,
+      grpcMessage("tiny"),
+      `beside a stalled one: ${id}`,
+    );
+  }
+  peer.destroy();
+});
+
+test("a message of 2 MiB comes in without the client asking, and the windows come back", async (t) => {
+  const { port } = await openDoor(t);
+  const peer = await RawPeer.start(port, [initialWindow(4 * mib)]);
+  peer.window(0, 64 * mib);
+  const message = grpcMessage(pattern(2 * mib));
+  for (let id = 1; id < 13; id += 2) {
+    await sendWithin(peer, id, message);
+    assert.deepEqual((await peer.answer(id)).body, message, `message ${id}`);
+  }
+  peer.destroy();
 });
 
 /** Sends one Echo request as fast as the door's windows allow. */
@@ -146,115 +131,106 @@ async function sendWithin(peer: RawPeer, id: number, message: Buffer): Promise<v
   }
 }
 
-test("long messages beyond what may be lent wait for each other, and all arrive", async () => {
-  await withDoor({ http2: { lentBytesPerConnectionMax: 300_000 } }, async ({ port }) => {
-    const peer = await RawPeer.start(port, [initialWindow(4 * mib)]);
-    peer.window(0, 64 * mib);
-    const message = grpcMessage(pattern(250_000));
-    const streams = new Map<number, { at: number; window: number }>();
-    for (let id = 1; id < 21; id += 2) {
-      peer.headers(id, grpcHeaders("/test.T/Echo"));
-      streams.set(id, { at: 0, window: 65_535 });
-    }
-    const pour = (): void => {
-      for (const [id, stream] of streams) {
-        while (stream.window > 0 && stream.at < message.length) {
-          const length = Math.min(16_384, stream.window, message.length - stream.at);
-          const ended = stream.at + length === message.length;
-          peer.data(
-            id,
-            message.subarray(stream.at, stream.at + length),
-            ended ? Flag.endStream : 0,
-          );
-          stream.at += length;
-          stream.window -= length;
-        }
+test("long messages beyond what may be lent wait for each other, and all arrive", async (t) => {
+  const { port } = await openDoor(t, { http2: { lentBytesPerConnectionMax: 300_000 } });
+  const peer = await RawPeer.start(port, [initialWindow(4 * mib)]);
+  peer.window(0, 64 * mib);
+  const message = grpcMessage(pattern(250_000));
+  const streams = new Map<number, { at: number; window: number }>();
+  for (let id = 1; id < 21; id += 2) {
+    peer.headers(id, grpcHeaders("/test.T/Echo"));
+    streams.set(id, { at: 0, window: 65_535 });
+  }
+  const pour = (): void => {
+    for (const [id, stream] of streams) {
+      while (stream.window > 0 && stream.at < message.length) {
+        const length = Math.min(16_384, stream.window, message.length - stream.at);
+        const ended = stream.at + length === message.length;
+        peer.data(id, message.subarray(stream.at, stream.at + length), ended ? Flag.endStream : 0);
+        stream.at += length;
+        stream.window -= length;
       }
-    };
+    }
+  };
+  pour();
+  for (let done = 0; done < 10; ) {
+    const { type, streamId, flags, payload } = await peer.next(() => true, "progress");
+    const stream = streams.get(streamId);
+    if (type === windowUpdate && stream !== undefined) stream.window += payload.readUInt32BE(0);
+    if (type === headers && flags & Flag.endStream) done += 1;
     pour();
-    for (let done = 0; done < 10; ) {
-      const { type, streamId, flags, payload } = await peer.next(() => true, "progress");
-      const stream = streams.get(streamId);
-      if (type === windowUpdate && stream !== undefined) stream.window += payload.readUInt32BE(0);
-      if (type === headers && flags & Flag.endStream) done += 1;
-      pour();
-    }
-    peer.destroy();
-  });
+  }
+  peer.destroy();
 });
 
-test("unfinished messages are bounded by refusal", async () => {
-  await withDoor({ http2: { heldBytesPerConnectionMax: 100_000 } }, async ({ port }) => {
-    const peer = await RawPeer.start(port);
-    for (let id = 1; id < 15; id += 2) {
-      peer.headers(id, grpcHeaders("/test.T/Echo"));
-      peer.data(id, Buffer.concat([Buffer.from([0]), u32(60_000), Buffer.alloc(16_000)]));
-    }
-    const { trailers } = await peer.answer(13);
-    assert.equal(trailers.get("grpc-status"), "8");
-    peer.destroy();
-  });
+test("unfinished messages are bounded by refusal", async (t) => {
+  const { port } = await openDoor(t, { http2: { heldBytesPerConnectionMax: 100_000 } });
+  const peer = await RawPeer.start(port);
+  for (let id = 1; id < 15; id += 2) {
+    peer.headers(id, grpcHeaders("/test.T/Echo"));
+    peer.data(id, Buffer.concat([Buffer.from([0]), u32(60_000), Buffer.alloc(16_000)]));
+  }
+  const { trailers } = await peer.answer(13);
+  assert.equal(trailers.get("grpc-status"), "8");
+  peer.destroy();
 });
 
-test("answers that nobody gives window for are bounded by refusal, and the room comes back", async () => {
-  await withDoor({ http2: { queuedBytesPerConnectionMax: 2 * mib } }, async ({ port }) => {
-    const peer = await RawPeer.start(port, [initialWindow(0)]);
-    peer.window(0, 64 * mib);
-    for (let id = 1; id < 7; id += 2) peer.call(id, "/test.T/Big", `${mib - 5}`);
-    const { head } = await peer.answer(5);
-    assert.equal(head.get("grpc-status"), "8");
-    peer.frame(FrameType.rstStream, 0, 1, u32(ErrorCode.cancel));
-    peer.call(7, "/test.T/Big", `${mib - 5}`);
-    await peer.next(({ type, streamId }) => type === headers && streamId === 7, "the head");
-    peer.window(7, mib);
-    assert.equal((await peer.next(({ type }) => type === data, "DATA")).streamId, 7);
-    peer.destroy();
-  });
+test("answers that nobody gives window for are bounded by refusal, and the room comes back", async (t) => {
+  const { port } = await openDoor(t, { http2: { queuedBytesPerConnectionMax: 2 * mib } });
+  const peer = await RawPeer.start(port, [initialWindow(0)]);
+  peer.window(0, 64 * mib);
+  for (let id = 1; id < 7; id += 2) peer.call(id, "/test.T/Big", `${mib - 5}`);
+  const { head } = await peer.answer(5);
+  assert.equal(head.get("grpc-status"), "8");
+  peer.frame(FrameType.rstStream, 0, 1, u32(ErrorCode.cancel));
+  peer.call(7, "/test.T/Big", `${mib - 5}`);
+  await peer.next(({ type, streamId }) => type === headers && streamId === 7, "the head");
+  peer.window(7, mib);
+  assert.equal((await peer.next(({ type }) => type === data, "DATA")).streamId, 7);
+  peer.destroy();
 });
 
-test("a client that does not read its socket is no longer read, then closed; others are served", async () => {
+test("a client that does not read its socket is no longer read, then closed; others are served", async (t) => {
   const timers = new ManualTimers();
   const limits = { outputBytesHigh: 64_000, outputBytesMax: 128_000, stallMsMax: 5000 };
-  await withDoor({ timers, http2: limits }, async ({ port, seen }) => {
-    const deaf = await RawPeer.start(port, [initialWindow(0x7fff_ffff)]);
-    await deaf.next(({ type, flags }) => type === FrameType.settings && flags === Flag.ack, "ack");
-    deaf.socket.pause();
-    deaf.window(0, 0x7000_0000);
-    const healthy = await RawPeer.start(port);
-    // Large enough for any socket buffers in between.
-    for (let id = 1; id < 81; id += 2) deaf.call(id, "/test.T/Big", `${mib}`);
-    deaf.headers(81, grpcHeaders("/test.T/Talk"));
-    let id = 1;
-    // Time moves with each answer to the healthy peer, until the deaf one is given up.
-    while (!seen.events.includes("cancel")) {
-      healthy.call(id, "/test.T/Echo", "hello");
-      assert.deepEqual((await healthy.answer(id)).body, grpcMessage("hello"));
-      id += 2;
-      timers.advance(1000);
-      assert.ok(id < 10_000, "the deaf client is still there");
-    }
-    healthy.call(id, "/test.T/Echo", "after");
-    assert.deepEqual((await healthy.answer(id)).body, grpcMessage("after"));
-    deaf.destroy();
-    healthy.destroy();
-  });
+  const { port, seen } = await openDoor(t, { timers, http2: limits });
+  const deaf = await RawPeer.start(port, [initialWindow(0x7fff_ffff)]);
+  await deaf.next(({ type, flags }) => type === FrameType.settings && flags === Flag.ack, "ack");
+  deaf.socket.pause();
+  deaf.window(0, 0x7000_0000);
+  const healthy = await RawPeer.start(port);
+  // Large enough for any socket buffers in between.
+  for (let id = 1; id < 81; id += 2) deaf.call(id, "/test.T/Big", `${mib}`);
+  deaf.headers(81, grpcHeaders("/test.T/Talk"));
+  let id = 1;
+  // Time moves with each answer to the healthy peer, until the deaf one is given up.
+  while (!seen.events.includes("cancel")) {
+    healthy.call(id, "/test.T/Echo", "hello");
+    assert.deepEqual((await healthy.answer(id)).body, grpcMessage("hello"));
+    id += 2;
+    timers.advance(1000);
+    assert.ok(id < 10_000, "the deaf client is still there");
+  }
+  healthy.call(id, "/test.T/Echo", "after");
+  assert.deepEqual((await healthy.answer(id)).body, grpcMessage("after"));
+  deaf.destroy();
+  healthy.destroy();
 });
 
-test("a client that reads slowly gets all of it, framed in bounded portions", async () => {
-  await withDoor({ http2: { outputBytesHigh: 32_768 } }, async ({ port }) => {
-    const peer = await RawPeer.start(port, [initialWindow(0x7fff_ffff)]);
-    peer.window(0, 0x7000_0000);
-    peer.socket.pause();
-    for (let id = 1; id < 21; id += 2) peer.call(id, "/test.T/Big", `${mib}`);
-    peer.socket.resume();
-    const bodies = new Map<number, number>();
-    for (let ended = 0; ended < 10; ) {
-      const frame = await peer.next(({ type }) => type === data || type === headers, "more");
-      if (frame.type === data) {
-        bodies.set(frame.streamId, (bodies.get(frame.streamId) ?? 0) + frame.payload.length);
-      } else if (frame.flags & Flag.endStream) ended += 1;
-    }
-    assert.deepEqual(new Set(bodies.values()), new Set([mib + 5]));
-    peer.destroy();
-  });
+test("a client that reads slowly gets all of it, framed in bounded portions", async (t) => {
+  const { port } = await openDoor(t, { http2: { outputBytesHigh: 32_768 } });
+  const peer = await RawPeer.start(port, [initialWindow(0x7fff_ffff)]);
+  peer.window(0, 0x7000_0000);
+  peer.socket.pause();
+  for (let id = 1; id < 21; id += 2) peer.call(id, "/test.T/Big", `${mib}`);
+  peer.socket.resume();
+  const bodies = new Map<number, number>();
+  for (let ended = 0; ended < 10; ) {
+    const frame = await peer.next(({ type }) => type === data || type === headers, "more");
+    if (frame.type === data) {
+      bodies.set(frame.streamId, (bodies.get(frame.streamId) ?? 0) + frame.payload.length);
+    } else if (frame.flags & Flag.endStream) ended += 1;
+  }
+  assert.deepEqual(new Set(bodies.values()), new Set([mib + 5]));
+  peer.destroy();
 });

@@ -1,4 +1,5 @@
 // A door on a free port with methods that show what a peer can do to it.
+import type { TestContext } from "node:test";
 import { EtcdError, StatusCode } from "../../src/base/errors.ts";
 import { Listener, type ListenerOptions } from "../../src/door/listener.ts";
 import type { MethodTable, StreamCall, StreamHandler, UnaryCall } from "../../src/grpc/call.ts";
@@ -22,7 +23,15 @@ export interface TestDoor {
   close(): Promise<void>;
 }
 
-export async function openDoor(options: ListenerOptions = {}): Promise<TestDoor> {
+/** Closed after the test `t` in any case. */
+export async function openDoor(t: TestContext, options: ListenerOptions = {}): Promise<TestDoor> {
+  const door = await openLastingDoor(options);
+  t.after(() => door.close());
+  return door;
+}
+
+/** To be closed by the caller. */
+export async function openLastingDoor(options: ListenerOptions = {}): Promise<TestDoor> {
   const seen: Seen = { hung: [], streams: [], events: [], mistakes: [] };
   const onMistake = (error: unknown): void => void seen.mistakes.push(error);
   const listener = new Listener({ onMistake, ...options });
