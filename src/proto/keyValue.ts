@@ -3,9 +3,9 @@
 
 import { assert } from "../base/assert.ts";
 import { type LeaseId, noLease } from "../base/brand.ts";
-import { asBuffer, emptyBytes } from "../base/bytes.ts";
+import { emptyBytes } from "../base/bytes.ts";
 import type { KeyValue } from "./kv.ts";
-import { type Malformed, Reader } from "./reader.ts";
+import { type Malformed, Reader, viewOf } from "./reader.ts";
 import { varintBytes } from "./writer.ts";
 
 const two32 = 0x1_0000_0000;
@@ -164,8 +164,7 @@ function afterVarint(row: Uint8Array, offset: number): number {
 function bytesAt(row: Uint8Array, tag: number): Uint8Array {
   const at = seek(row, tag);
   if (at < 0) return emptyBytes;
-  const from = afterVarint(row, at);
-  return asBuffer(row).subarray(from, from + integerFrom(row, at));
+  return viewOf(row, afterVarint(row, at), integerFrom(row, at));
 }
 
 function integerAt(row: Uint8Array, tag: number): number {

@@ -7,6 +7,7 @@
 // Callers write the fields of a message from the last to the first. Zero values are left out, as
 // proto3 does; `…Present` keeps them.
 import { errAnswerTooLarge } from "../base/errors.ts";
+import { viewOf } from "./reader.ts";
 
 const two32 = 0x1_0000_0000;
 /** gRPC's default send limit. */
@@ -33,7 +34,7 @@ export class Writer {
    * @returns a view that the next write overwrites: copy it, or be done with it before.
    */
   finish(): Uint8Array {
-    const message = this.#buffer.subarray(this.#offset);
+    const message = viewOf(this.#buffer, this.#offset, this.mark());
     this.#reset();
     return message;
   }
