@@ -5,6 +5,8 @@ import { KvClient } from "./kvClient.ts";
 const writers = 24;
 /** Few, so that most writes are overwrites. */
 const keysPerWriter = 20;
+/** Reads at the same time when the past is looked through. */
+const historyReaders = 48;
 
 interface AckedWrite {
   readonly key: string;
@@ -108,18 +110,15 @@ export class AckedLoad {
   async #verifyHistory(clients: readonly KvClient[]): Promise<void> {
     const unchecked = this.#acked.slice(this.#checkedCount);
     this.#checkedCount = this.#acked.length;
-    await Promise.all(
-      clients.map(async (client, i) => {
-        for (const write of unchecked.filter((_, n) => n % clients.length === i)) {
-          const { key, value, revision } = write;
-          const pair = await client.get(key, revision);
-          assert.deepEqual(
-            pair,
-            { key, value, modRevision: revision },
-            `lost on ${client.endpoint}`,
-          );
-        }
-      }),
-    );
+    const readers = Array.from({ length: historyReaders }, async (_, reader) => {
+      const client = clients[reader % clients.length];
+      assert.ok(client);
+      for (let i = reader; i < unchecked.length; i += historyReaders) {
+        const { key, value, revision } = unchecked[i] ?? assert.fail("within the list");
+        const pair = await client.get(key, revision);
+        assert.deepEqual(pair, { key, value, modRevision: revision }, `lost on ${client.endpoint}`);
+      }
+    });
+    await Promise.all(readers);
   }
 }
