@@ -375,6 +375,24 @@ test("thesis 6.4.1: a lease answers reads without a round, and ends with silence
   assert.ok(!stage.tell().some((line) => line.includes("read 3 at")));
 });
 
+test("thesis 6.4.1: a restarted follower keeps the promise that its leader's lease rests on", () => {
+  const lease = { checkQuorum: true, readMode: "lease" as const };
+  const stage = stageOf(3, [], lease);
+  stage.elect(one);
+  stage.tick([one], 1);
+  stage.settle();
+  stage.cut([one]);
+  stage.restart(two);
+  stage.restart(three);
+  stage.act(two, ({ node }) => node.campaign());
+  stage.settle();
+  assert.equal(status(stage, two).role, "candidate", "one is still trusted by its own lease");
+  stage.tick([three], 10);
+  stage.act(two, ({ node }) => node.campaign());
+  stage.settle();
+  assert.equal(status(stage, two).role, "leader");
+});
+
 test("thesis 3.10: a lease is worth nothing once a successor was told to campaign", () => {
   const stage = stageOf(3, [], { checkQuorum: true, readMode: "lease" });
   stage.elect(one);
