@@ -80,8 +80,11 @@ export class KvService {
   readonly compact: UnaryMethod = (call, message) => {
     const request = decodeCompactionRequest(message);
     if (request instanceof Malformed) return call.fail(errMalformed(request.why));
-    if (!request.physical) return this.#propose(call, CommandKind.compact, message, undefined);
-    const completion = new PhysicalCompaction(this.#member, this.#answers, call);
+    const refusal = checkSize(message);
+    if (refusal !== undefined) return call.fail(refusal);
+    const completion = request.physical
+      ? new PhysicalCompaction(this.#member, this.#answers, call)
+      : new Proposal(this.#answers, call);
     this.#member.propose(CommandKind.compact, message, completion);
   };
 

@@ -19,8 +19,9 @@ export interface RangeRequest {
   readonly rangeEnd: Uint8Array;
   readonly limit: number;
   readonly revision: number;
-  /** A number outside of SortOrder is possible; validation refuses it. */
+  /** A number outside of SortOrder is possible, and means no order. */
   readonly sortOrder: number;
+  /** Validation refuses a number outside of SortTarget. */
   readonly sortTarget: number;
   readonly serializable: boolean;
   readonly keysOnly: boolean;

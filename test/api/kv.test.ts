@@ -157,6 +157,18 @@ test("what a check refuses is neither proposed nor read", () => {
   }
 });
 
+test("a compaction padded with unknown fields is too large like any other request", () => {
+  for (const physical of ["1000", "1001"]) {
+    const padding = Buffer.concat([
+      Buffer.from(`${physical}d23e80d45f`, "hex"),
+      Buffer.alloc(1_567_232),
+    ]);
+    const { member, call } = run("Compact", Buffer.concat([padding, padding.subarray(2)]));
+    assert.deepEqual(call.answers, [errRequestTooLarge]);
+    assert.equal(member.proposed.length, 0);
+  }
+});
+
 test("malformed requests are refused with INTERNAL, whatever the method", () => {
   for (const method of ["Range", "Put", "DeleteRange", "Txn", "Compact"]) {
     const { call } = run(method, Buffer.from("0a05", "hex"));
