@@ -33,7 +33,7 @@ export class PortLink implements PeerLink {
     return { droppedFrames: this.#droppedFrames, badFrames: this.#badFrames };
   }
 
-  /** Takes the port of a peer; an earlier one is closed and what it still holds is lost. */
+  /** Takes the port of a peer; an earlier one is closed, and a closed port delivers nothing. */
   attach(peer: MemberId, port: MessagePort): void {
     this.detach(peer);
     const lane = new Lane(port, this.#limits);
@@ -67,8 +67,6 @@ export class PortLink implements PeerLink {
   }
 
   #onMessage(peer: MemberId, lane: Lane, message: unknown): void {
-    // A port that was replaced may still hold frames of the life before.
-    if (this.#lanes.get(peer) !== lane) return;
     if (typeof message === "number") lane.onAcknowledged(message);
     else if (message instanceof Uint8Array) {
       lane.onConsumed(message);
