@@ -1,0 +1,18 @@
+// The micro benchmarks of this room still run.
+import assert from "node:assert/strict";
+import os from "node:os";
+import { test } from "node:test";
+import { runEngineBench } from "../../bench/micro/engine.ts";
+import { runRaftLogBench } from "../../bench/micro/raftLog.ts";
+
+test("the log benchmark runs", async () => {
+  const lines: string[] = [];
+  await runRaftLogBench(2, os.tmpdir(), (line) => lines.push(line));
+  assert.equal(lines.length, 16, lines.join("\n"));
+});
+
+test("the engine benchmark runs", async () => {
+  const lines: string[] = [];
+  await runEngineBench(50, os.tmpdir(), (line) => lines.push(line));
+  assert.equal(lines.length, 4, lines.join("\n"));
+});
