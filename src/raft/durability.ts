@@ -55,7 +55,8 @@ export class Durability {
   /** @returns the number of the write, to be given back to `complete`. */
   begin(write: { index: LogIndex; term: Term; vote: MemberId }): number {
     this.#lastNumber++;
-    this.#outstanding.push({ ...write, number: this.#lastNumber });
+    const { index, term, vote } = write;
+    this.#outstanding.push({ number: this.#lastNumber, index, term, vote });
     return this.#lastNumber;
   }
 
@@ -70,7 +71,8 @@ export class Durability {
       this.#vote = write.vote;
       done++;
     }
-    this.#outstanding.splice(0, done);
+    if (done === this.#outstanding.length) this.#outstanding = [];
+    else this.#outstanding.splice(0, done);
     this.#doneNumber = number;
     return true;
   }
