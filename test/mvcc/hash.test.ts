@@ -67,6 +67,19 @@ test("with the same floor it does not matter how far the sweep has come", () => 
   }
 });
 
+test("of two puts in one revision the floor keeps the last, swept or not", () => {
+  const [unswept, swept] = [new StoreHarness(), new StoreHarness()];
+  for (const harness of [unswept, swept]) {
+    harness.txn("a=1", "a=2", "b=3");
+    harness.flush();
+    harness.store.compact(2);
+  }
+  swept.sweepAll();
+  swept.flush();
+  swept.reopen();
+  assert.deepEqual(finish(swept.store.hash(0)), finish(unswept.store.hash(0)));
+});
+
 test("one changed byte, revision or kind changes the hash", () => {
   const base = finish(fill(new StoreHarness()).store.hash(0)).hash;
   const other = (change: (harness: StoreHarness) => void): number => {

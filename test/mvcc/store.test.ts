@@ -182,6 +182,31 @@ test("compacted rows leave the engine, and their keys the index", () => {
   assert.equal(harness.disk.rowCount(Table.key), 2);
 });
 
+test("a lone tombstone at the floor survives a restart and is swept later", () => {
+  const harness = new StoreHarness();
+  harness.put("a");
+  harness.delete("a");
+  harness.store.compact(3);
+  harness.sweepAll();
+  harness.flush();
+  harness.reopen();
+  assert.equal(harness.disk.rowCount(Table.key), 1);
+  assert.equal(harness.store.keyCount, 1, "known, so that it can be swept");
+  harness.put("b");
+  harness.store.compact(4);
+  harness.sweepAll();
+  harness.flush();
+  assert.equal(harness.store.keyCount, 1);
+  assert.equal(harness.disk.rowCount(Table.key), 1, "b");
+});
+
+test("rows of one revision that share a slot of the read cache are told apart", () => {
+  const harness = new StoreHarness({ recentBytesMax: 0 });
+  harness.txn(...Array.from({ length: 4097 }, (_, i) => `k${i}=${i}`));
+  harness.flush();
+  for (const i of [0, 4096, 0]) assert.equal(value(harness.store, `k${i}`), `${i}`);
+});
+
 test("rows that are compacted before they were written never reach the engine", () => {
   const harness = new StoreHarness();
   for (let i = 0; i < 10; i++) harness.put("a", `${i}`);
