@@ -1,6 +1,6 @@
 // Concurrent writers that remember every acknowledged write, and the judge who looks for them later.
 import assert from "node:assert/strict";
-import { KvClient } from "./kvClient.ts";
+import { KvClient, type StoredPair } from "./kvClient.ts";
 
 const writers = 24;
 /** Few, so that most writes are overwrites. */
@@ -115,7 +115,7 @@ export class AckedLoad {
       assert.ok(client);
       for (let i = reader; i < unchecked.length; i += historyReaders) {
         const { key, value, revision } = unchecked[i] ?? assert.fail("within the list");
-        const pair = await client.get(key, revision);
+        const pair: StoredPair | undefined = await client.get(key, revision);
         assert.deepEqual(pair, { key, value, modRevision: revision }, `lost on ${client.endpoint}`);
       }
     });

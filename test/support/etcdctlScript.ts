@@ -108,7 +108,7 @@ function streamLines(mark: string, text: string): readonly string[] {
 
 /** What differs between two healthy clusters with one history, each with what stands for it. */
 const identities: readonly (readonly [RegExp, string])[] = [
-  [/https?:\/\/[\w.:[\]-]+/g, "URL"],
+  [/(?:https?|inproc):\/\/[\w.:[\]-]+/g, "URL"],
   [/(127\.0\.0\.1|localhost|\[::1\]):\d+/g, "ENDPOINT"],
   [/"(cluster_id|member_id|ID|leader|raft_term|raftTerm)":\d+/g, '"$1":N'],
   [/"(raftIndex|raftAppliedIndex|dbSize|dbSizeInUse|hash)":\d+/g, '"$1":N'],
