@@ -1,10 +1,12 @@
 // What only LMDB can do wrong: restarts, damaged rows, a map that runs short, a full disk.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { type Engine, type EngineBatch, Table } from "../../src/storage/engine.ts";
 import { EngineFault } from "../../src/storage/engineFault.ts";
 import { LmdbEngine } from "../../src/storage/lmdb.ts";
@@ -98,4 +100,24 @@ test("a full disk is a fault", async (t) => {
   } finally {
     execFileSync("umount", ["-l", mount]);
   }
+});
+
+// The addon would hand the ended thread's environment out again, with its reader, which would keep
+// every page that was ever freed.
+test("a thread that ended without closing leaves nothing behind", async () => {
+  const directory = path.join(folder, "thread");
+  for (let life = 0; life < 2; life++) {
+    const url = new URL("./engineWorker.mjs", import.meta.url);
+    const worker = new Worker(url, { workerData: directory });
+    const [message] = await once(worker, "message");
+    assert.equal(message, "written");
+    await worker.terminate();
+  }
+  const engine = open("thread", 1 << 26);
+  const written = engine.get(Table.key, Buffer.from("key")) ?? assert.fail();
+  assert.equal(Buffer.from(written).toString(), "from a thread");
+  for (let round = 0; round < 60; round++) await submit(engine, rows(0, 200, 1000));
+  const { allocatedBytes } = engine.size();
+  assert.ok(allocatedBytes < 4 * 1024 * 1024, `${allocatedBytes} bytes for 200 rows of 1 kB`);
+  await engine.close();
 });
