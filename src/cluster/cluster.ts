@@ -68,8 +68,12 @@ export class Cluster implements AsyncDisposable {
   /** Told about every step of every member. */
   readonly #waiters = new Set<() => void>();
   #home: Home | undefined;
-  #failure: string | undefined;
+  /** Why members are down that were wanted, by id. */
+  readonly #failures = new Map<MemberId, string>();
+  /** Members that come up from now on come back. */
   #started = false;
+  /** The first start is over, well. */
+  #ready = false;
   #closing: Promise<void> | undefined;
 
   private constructor(options: ClusterOptions, seed: ClusterSeed) {
@@ -181,6 +185,7 @@ export class Cluster implements AsyncDisposable {
     await this.#until(() => this.#all("serving"));
     this.#electBest();
     await this.#awaitQuorum();
+    this.#ready = true;
   }
 
   async #close(): Promise<void> {
@@ -220,9 +225,9 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #restart(supervisor: Supervisor): Promise<void> {
+    this.#failures.delete(supervisor.id);
     if (supervisor.state === "down" || supervisor.state === "failed") supervisor.spawn();
-    await this.#until(() => supervisor.state === "serving" || supervisor.state === "failed");
-    if (supervisor.state === "failed") throw new StartError(this.#failure ?? "member failed");
+    await this.#until(() => supervisor.state === "serving", [supervisor]);
   }
 
   #hooks(): SupervisorHooks {
@@ -238,11 +243,13 @@ export class Cluster implements AsyncDisposable {
       },
       onLeader: () => this.#wake(),
       onDown: (supervisor, why) => {
+        // At the first start a person is watching: one clear failure is better than many tries.
+        if (!this.#ready) this.#failures.set(supervisor.id, why);
         this.#mesh.remove(supervisor.id);
         this.#notify(supervisor, "down", why);
       },
       onFailed: (supervisor, why) => {
-        this.#failure = why;
+        this.#failures.set(supervisor.id, why);
         this.#mesh.remove(supervisor.id);
         this.#notify(supervisor, "failed", why);
       },
@@ -253,7 +260,9 @@ export class Cluster implements AsyncDisposable {
     try {
       await this.#boot(supervisor);
     } catch (error) {
-      this.#failure = error instanceof Error ? error.message : String(error);
+      const why = error instanceof Error ? error.message : String(error);
+      this.#failures.set(supervisor.id, why);
+      this.#notify(supervisor, "failed", why);
       await supervisor.kill();
       return;
     }
@@ -263,7 +272,7 @@ export class Cluster implements AsyncDisposable {
 
   #notify(supervisor: Supervisor, kind: MemberNotice["kind"], why: string): void {
     this.#wake();
-    if (this.#started && this.#closing === undefined) {
+    if (this.#ready && this.#closing === undefined) {
       this.#options.onMember?.({ name: supervisor.name, kind, why });
     }
   }
@@ -298,8 +307,8 @@ export class Cluster implements AsyncDisposable {
     for (const waiter of [...this.#waiters]) waiter();
   }
 
-  /** Waits for a step of the members that makes `reached` true. @throws {StartError} */
-  #until(reached: () => boolean): Promise<void> {
+  /** Waits for a step of `needed` members that makes `reached` true. @throws {StartError} */
+  #until(reached: () => boolean, needed = this.#supervisors): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => end(new StartError("the cluster did not get ready")),
@@ -312,8 +321,9 @@ export class Cluster implements AsyncDisposable {
         else reject(error);
       };
       const look = (): void => {
+        const failure = needed.map(({ id }) => this.#failures.get(id)).find((why) => why);
         if (reached()) end();
-        else if (this.#failure !== undefined) end(new StartError(this.#failure));
+        else if (failure !== undefined) end(new StartError(failure));
         else if (this.#closing !== undefined) end(new StartError("the cluster was closed"));
       };
       this.#waiters.add(look);

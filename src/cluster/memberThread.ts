@@ -17,7 +17,11 @@ export class MemberThread {
   #error: Error | undefined;
 
   constructor(data: MemberThreadData, hooks: MemberThreadHooks) {
-    this.#worker = new Worker(workerFile(), { workerData: data, name: data.name });
+    this.#worker = new Worker(workerFile(), {
+      workerData: data,
+      name: data.name,
+      execArgv: process.execArgv.filter(isForThreads),
+    });
     this.#worker.on("message", (message: FromMember) => hooks.onMessage(message));
     this.#worker.on("error", (error: unknown) => {
       this.#error = error instanceof Error ? error : new Error(String(error));
@@ -56,6 +60,10 @@ export class MemberThread {
     clearTimeout(timer);
   }
 }
+
+// Flags of a profiler or of the engine hold for threads too. Those that say what the process runs
+// (`-e`, `--input-type`, `--import`) would make a thread refuse its file, or load it twice.
+const isForThreads = (flag: string): boolean => /^--(cpu|heap)-prof|^--max-/.test(flag);
 
 // Run from source (tsx), a worker needs a bootstrap that registers the loader; built code does not.
 function workerFile(): URL {
