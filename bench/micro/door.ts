@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Listener } from "../../src/door/listener.ts";
 import type { MethodTable, UnaryCall } from "../../src/grpc/call.ts";
 import { defaultGrpcLimits } from "../../src/grpc/exchange.ts";
+import { messagePrefixBytes } from "../../src/grpc/messageReader.ts";
 import { GrpcServer } from "../../src/grpc/server.ts";
 import { usualFields } from "../../src/grpc/status.ts";
 import { connectionPreface, Flag, FrameType } from "../../src/http2/frames.ts";
@@ -70,8 +71,8 @@ export function measureDoor(load: {
     for (let call = 0; call < load.callsPerTurn; call++) {
       requests.push(putRequest((turn * load.callsPerTurn + call) * 2 + 1));
     }
+    requests.push(windowUpdate(load.callsPerTurn));
     socket.emit("data", Buffer.concat(requests));
-    socket.emit("data", moreWindow);
     server.flush();
   }
   const calls = load.turns * load.callsPerTurn;
@@ -107,7 +108,12 @@ const putBody = Buffer.concat([
   Buffer.from("128002", "hex"),
   Buffer.alloc(259, 2),
 ]);
-const moreWindow = frame(FrameType.windowUpdate, 0, 0, "01000000");
+/** Gives back the connection window that the answers of one turn used. */
+function windowUpdate(calls: number): Buffer {
+  const increment = Buffer.alloc(4);
+  increment.writeUInt32BE(calls * (messagePrefixBytes + header.length));
+  return frame(FrameType.windowUpdate, 0, 0, increment);
+}
 
 function putRequest(streamId: number): Buffer {
   return Buffer.concat([

@@ -73,7 +73,7 @@ export class DeadlineWheel {
   #place(deadline: Deadline): void {
     const ahead = deadline.tick - this.#now;
     let level = 0;
-    while (level < levelCount - 1 && ahead >= slotsPerLevel ** (level + 1)) level += 1;
+    while (level < levelCount - 1 && ahead >= ticksPerSlot(level + 1)) level += 1;
     const slot = this.#slot(level, deadline.tick);
     deadline.previous = slot.previous;
     deadline.next = slot;
@@ -82,8 +82,8 @@ export class DeadlineWheel {
   }
 
   #slot(level: number, tick: number): Deadline {
-    const digit = Math.floor(tick / slotsPerLevel ** level) % slotsPerLevel;
-    const slot = this.#levels[level]?.[digit];
+    const digit = level === 0 ? tick : Math.floor(tick / ticksPerSlot(level));
+    const slot = this.#levels[level]?.[digit % slotsPerLevel];
     if (slot === undefined) throw new RangeError("a digit names a slot");
     return slot;
   }
@@ -107,15 +107,20 @@ export class DeadlineWheel {
 
   #step(): void {
     this.#now += 1;
-    for (let level = levelCount - 1; level > 0; level--) {
-      if (this.#now % slotsPerLevel ** level === 0) this.#spread(this.#slot(level, this.#now));
-    }
+    if (this.#now % slotsPerLevel === 0) this.#refine();
     const slot = this.#slot(0, this.#now);
     // One by one: a target may remove others of the same slot, or add new ones.
     for (let due = slot.next; due !== slot; due = slot.next) {
       unlink(due);
       this.#count -= 1;
       due.target.onDeadline();
+    }
+  }
+
+  // A turn of a level is over: the coarser one hands down a slot, coarsest first.
+  #refine(): void {
+    for (let level = levelCount - 1; level > 0; level--) {
+      if (this.#now % ticksPerSlot(level) === 0) this.#spread(this.#slot(level, this.#now));
     }
   }
 
@@ -136,6 +141,10 @@ export class DeadlineWheel {
     }
     return turn;
   }
+}
+
+function ticksPerSlot(level: number): number {
+  return slotsPerLevel ** level;
 }
 
 function nextTurn(tick: number): number {

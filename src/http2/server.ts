@@ -83,9 +83,12 @@ export class Http2Server {
       this.#onEmpty();
       return;
     }
-    cancel = this.#options.timers.after(graceMs, () => {
-      for (const connection of [...this.#connections]) connection.destroy();
-    });
+    if (graceMs > 0) cancel = this.#options.timers.after(graceMs, () => this.#destroyAll());
+    else this.#destroyAll();
+  }
+
+  #destroyAll(): void {
+    for (const connection of [...this.#connections]) connection.destroy();
   }
 
   #onDirty(connection: Connection): void {
