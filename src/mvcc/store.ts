@@ -1,6 +1,7 @@
 // The store of one member: history of keys in the engine, index and newest rows in memory. Changes are
 // visible at once and reach the engine in batches that carry the applied index with them.
 import { Revision } from "../base/brand.ts";
+import { toLatin1 } from "../base/bytes.ts";
 import type { EtcdError } from "../base/errors.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
 import { Compaction } from "./compaction.ts";
@@ -51,7 +52,8 @@ export class Store {
   /** What the engine holds of `swept`, and what the batch under way brings. */
   #sweptWritten: number;
   #sweptTaken: number;
-  #staged: Staged[] = [];
+  /** By table and key: of several changes to a row the last counts, as a batch has no order among them. */
+  #staged = new Map<string, Staged>();
   #stagedBytes = 0;
 
   private constructor(state: StoreState, applied: Applied) {
@@ -104,7 +106,7 @@ export class Store {
   /** Rows and deletions that the next batch would hold. */
   get waitingRows(): number {
     return (
-      this.#state.rows.recent.waitingRows + this.#staged.length + this.#state.deletions.length / 2
+      this.#state.rows.recent.waitingRows + this.#staged.size + this.#state.deletions.length / 2
     );
   }
 
@@ -153,10 +155,17 @@ export class Store {
     return new HashRun(this.#state, revision);
   }
 
-  /** Puts a row of another table into the next batch; both arrays belong to the store from now on. */
+  /**
+   * Puts a row of another table into the next batch, without a value its deletion. Both arrays belong
+   * to the store from now on.
+   */
   stage(table: Table, key: Uint8Array, value: Uint8Array | undefined): void {
-    this.#staged.push({ table, key, value });
-    this.#stagedBytes += key.length + (value?.length ?? 0);
+    const name = `${table}/${toLatin1(key)}`;
+    const before = this.#staged.get(name);
+    if (before !== undefined) this.#stagedBytes -= stagedBytes(before);
+    const staged = { table, key, value };
+    this.#staged.set(name, staged);
+    this.#stagedBytes += stagedBytes(staged);
   }
 
   /**
@@ -171,7 +180,7 @@ export class Store {
     if (!moved && !state.dirty && this.waitingRows === 0) return undefined;
     const puts: EngineBatch["puts"][number][] = [];
     const deletes: EngineBatch["deletes"][number][] = [];
-    for (const { table, key, value } of this.#staged) {
+    for (const { table, key, value } of this.#staged.values()) {
       if (value === undefined) deletes.push({ table, key });
       else puts.push({ table, key, value });
     }
@@ -188,7 +197,7 @@ export class Store {
         digest: state.digest,
       }),
     });
-    this.#staged = [];
+    this.#staged.clear();
     this.#stagedBytes = 0;
     this.#applied = applied;
     this.#sweptTaken = state.swept;
@@ -224,4 +233,8 @@ export class Store {
       deletes.push({ table: Table.key, key: keys.subarray(at, at + revisionKeyBytes) });
     }
   }
+}
+
+function stagedBytes({ key, value }: Staged): number {
+  return key.length + (value?.length ?? 0);
 }

@@ -129,7 +129,7 @@ test("any run of the applier answers as the model does", () => {
         checkHistory(model, machine);
       },
     ),
-    { numRuns: 400, ...(seed === undefined ? {} : { seed }) },
+    { numRuns: 200, ...(seed === undefined ? {} : { seed }) },
   );
 });
 

@@ -84,6 +84,29 @@ test("a batch carries rows, applied index and rows of other tables; a crash lose
   assert.equal(harness.disk.engine.get(Table.meta, bytes("other")), undefined);
 });
 
+test("of several changes to a staged row the last counts, in any order of put and delete", () => {
+  const harness = new StoreHarness();
+  const [a, b] = [bytes("a"), bytes("b")];
+  const read = (key: Uint8Array) => harness.disk.engine.get(Table.lease, key)?.length;
+  for (const [key, length] of [
+    [a, 1],
+    [a, undefined],
+    [a, 3],
+    [b, 1],
+    [b, undefined],
+  ] as const) {
+    harness.store.stage(Table.lease, key, length === undefined ? undefined : Buffer.alloc(length));
+  }
+  assert.equal(harness.store.waitingRows, 2);
+  assert.equal(harness.store.pendingBytes, 1 + 3 + 1);
+  harness.flush();
+  assert.deepEqual([read(a), read(b)], [3, undefined]);
+  assert.equal(harness.store.pendingBytes, 0);
+  harness.store.stage(Table.lease, a, undefined);
+  harness.flush();
+  assert.equal(read(a), undefined);
+});
+
 test("an entry without changes moves the applied index on disk", () => {
   const harness = new StoreHarness();
   harness.applied = 5;
