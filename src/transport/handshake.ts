@@ -1,4 +1,5 @@
-// Who may speak on a peer connection: headers of the upgrade, and the reasons to refuse it.
+// Who may speak on a peer connection: headers of the upgrade, and the reasons to refuse it. Both sides
+// say on the way where clients find them.
 //
 // Of two members the one with the lower id dials, so there is one connection for each pair, and a
 // claim to be a member that never dials is refused. Proof of identity is the business of TLS.
@@ -14,14 +15,20 @@ const header = {
   cluster: "x-quorlet-cluster",
   from: "x-quorlet-from",
   to: "x-quorlet-to",
+  clientUrls: "x-quorlet-client-urls",
 } as const;
 /** Carries the reason back to the member that was refused. */
 export const refusalHeader = "x-quorlet-refused";
+
+/** Characters of a list of client URLs; a longer one is taken for none. */
+export const clientUrlsLengthMax = 1_024;
 
 /** A member of a cluster. */
 export interface PeerIdentity {
   readonly clusterId: bigint;
   readonly id: MemberId;
+  /** Where clients find it, http or https; missing: it does not say. */
+  readonly clientUrls?: readonly string[];
 }
 
 export interface HandshakeRefusal {
@@ -31,7 +38,12 @@ export interface HandshakeRefusal {
 }
 
 export type HandshakeVerdict =
-  | { readonly kind: "accepted"; readonly from: MemberId }
+  | {
+      readonly kind: "accepted";
+      readonly from: MemberId;
+      /** Empty: it did not say. */
+      readonly clientUrls: readonly string[];
+    }
   | HandshakeRefusal;
 
 /** True for the member of a pair that opens the connection. */
@@ -43,6 +55,7 @@ export function handshakeHeaders(self: PeerIdentity, to: MemberId): Record<strin
     [header.cluster]: self.clusterId.toString(16),
     [header.from]: self.id.toString(16),
     [header.to]: to.toString(16),
+    ...(self.clientUrls === undefined ? {} : { [header.clientUrls]: self.clientUrls.join(",") }),
   };
 }
 
@@ -61,7 +74,15 @@ export function judgeHandshake(
   if (from === undefined) return refused(400, "the sender's id is missing or malformed");
   if (!isMember(from)) return refused(403, "the sender is not a member");
   if (!dials(from, self.id)) return refused(403, "the sender is not the one who dials");
-  return { kind: "accepted", from };
+  return { kind: "accepted", from, clientUrls: clientUrlsIn(headers) };
+}
+
+/** Where clients find the sender of these headers; empty when it does not say, or nothing sensible. */
+export function clientUrlsIn(headers: IncomingHttpHeaders): readonly string[] {
+  const text = headers[header.clientUrls];
+  if (typeof text !== "string" || text.length > clientUrlsLengthMax) return [];
+  const urls = text.split(",");
+  return urls.every((url) => /^https?:\/\/[^\s/,]+$/.test(url)) ? urls : [];
 }
 
 /** Header lines with which the acceptor of a request says who it is. */

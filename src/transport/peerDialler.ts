@@ -5,6 +5,7 @@ import type { MemberId } from "../base/brand.ts";
 import type { Log, Random } from "../base/ports.ts";
 import {
   answerFault,
+  clientUrlsIn,
   handshakeHeaders,
   type PeerIdentity,
   peerPath,
@@ -21,7 +22,7 @@ export interface DialTls {
 export interface DialTarget {
   readonly self: PeerIdentity;
   readonly peer: MemberId;
-  /** http://host:port or https://host:port. */
+  /** host:port behind ws, http, wss or https. */
   readonly address: string;
   readonly random: Random;
   readonly log: Log;
@@ -35,17 +36,21 @@ export interface DialLimits {
   readonly redialMsMax: number;
 }
 
+/** Gets a connection that opened, to be handed back to `onLost`; the URLs are what the peer said. */
+export type OnOpen = (socket: WebSocket, clientUrls: readonly string[]) => void;
+
 export class PeerDialler {
   readonly #target: DialTarget;
   readonly #limits: DialLimits;
-  readonly #onOpen: (socket: WebSocket) => void;
+  readonly #onOpen: OnOpen;
   #socket: WebSocket | undefined;
   #redialTimer: NodeJS.Timeout | undefined;
   #failures = 0;
+  /** Why it failed the last time; undefined after a success. */
+  #failure: string | undefined;
   #closed = false;
 
-  /** @param onOpen gets each connection that opened; it must hand it back to `onLost`. */
-  constructor(target: DialTarget, limits: DialLimits, onOpen: (socket: WebSocket) => void) {
+  constructor(target: DialTarget, limits: DialLimits, onOpen: OnOpen) {
     this.#target = target;
     this.#limits = limits;
     this.#onOpen = onOpen;
@@ -63,8 +68,10 @@ export class PeerDialler {
     });
     this.#socket = socket;
     let reason: string | undefined;
+    let clientUrls: readonly string[] = [];
     socket.on("upgrade", (response) => {
       reason = answerFault(response.headers, self, peer);
+      clientUrls = clientUrlsIn(response.headers);
       if (reason !== undefined) socket.terminate();
     });
     socket.on("unexpected-response", (_request, response) => {
@@ -76,7 +83,8 @@ export class PeerDialler {
     socket.on("open", () => {
       socket.off("error", onError);
       this.#failures = 0;
-      this.#onOpen(socket);
+      this.#failure = undefined;
+      this.#onOpen(socket, clientUrls);
     });
   }
 
@@ -98,7 +106,10 @@ export class PeerDialler {
     this.#socket = undefined;
     if (this.#closed) return;
     const { log, peer } = this.#target;
-    log.warn("could not connect to a peer", { peer, why, failures: this.#failures });
+    // A peer that is down for a day is one line, not one for each try.
+    const level = why === this.#failure ? "debug" : "warn";
+    log[level]("could not connect to a peer", { peer, why, failures: this.#failures });
+    this.#failure = why;
     this.#redialLater();
   }
 

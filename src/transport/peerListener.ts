@@ -1,8 +1,8 @@
 // The address on which peers reach a member: an HTTP server that knows nothing but the upgrade.
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { SocketLink } from "./socket.ts";
+import type { Duplex } from "node:stream";
 
 /** Connections at once, also those that have not said who they are. */
 export const peerConnectionsMax = 256;
@@ -17,6 +17,11 @@ export interface PeerListenerOptions {
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
 }
 
+/** Who takes upgrade requests: a SocketLink. */
+export interface PeerAcceptor {
+  accept(request: IncomingMessage, stream: Duplex, head: Buffer): void;
+}
+
 export interface PeerListener {
   readonly port: number;
   /** Stops listening. Close the link first: this waits for the connections that the link took. */
@@ -25,7 +30,7 @@ export interface PeerListener {
 
 /** Rejects when the address is taken or not ours. */
 export async function listenForPeers(
-  link: SocketLink,
+  link: PeerAcceptor,
   options: PeerListenerOptions,
 ): Promise<PeerListener> {
   const server = serverOf(options.tls);

@@ -48,6 +48,8 @@ export interface SocketLinkOptions {
   readonly limits?: Partial<SocketLinkLimits>;
   /** For peers with https addresses. */
   readonly tls?: DialTls;
+  /** A peer connected and said where clients find it. */
+  readonly onClientUrls?: (peer: MemberId, clientUrls: readonly string[]) => void;
 }
 
 /** What is known of one peer. */
@@ -94,7 +96,7 @@ export class SocketLink implements PeerLink {
     };
   }
 
-  /** Makes a member known, or moves it to another address (http, https). */
+  /** Makes a member known, or moves it to another address: host:port behind ws, http, wss or https. */
   setPeer(id: MemberId, address: string): void {
     this.removePeer(id);
     const { self, random, log, tls } = this.#options;
@@ -103,8 +105,10 @@ export class SocketLink implements PeerLink {
       socket: undefined,
       silentBeats: 0,
       dialler: dials(self.id, id)
-        ? new PeerDialler({ self, peer: id, address, random, log, tls }, this.#limits, (socket) =>
-            this.#adopt(peer, socket),
+        ? new PeerDialler(
+            { self, peer: id, address, random, log, tls },
+            this.#limits,
+            (socket, urls) => this.#adopt(peer, { socket, clientUrls: urls }),
           )
         : undefined,
     };
@@ -132,7 +136,10 @@ export class SocketLink implements PeerLink {
     } else if (peer === undefined || this.#closed) {
       stream.destroy();
     } else {
-      this.#server.handleUpgrade(request, stream, head, (socket) => this.#adopt(peer, socket));
+      const { clientUrls } = verdict;
+      this.#server.handleUpgrade(request, stream, head, (socket) =>
+        this.#adopt(peer, { socket, clientUrls }),
+      );
     }
   }
 
@@ -155,7 +162,10 @@ export class SocketLink implements PeerLink {
   }
 
   /** Uses an open connection; an older one to the same peer is half-open or forgotten by it. */
-  #adopt(peer: Peer, socket: WebSocket): void {
+  #adopt(
+    peer: Peer,
+    { socket, clientUrls }: { socket: WebSocket; clientUrls: readonly string[] },
+  ): void {
     if (this.#peers.get(peer.id) !== peer) {
       socket.terminate();
       return;
@@ -178,6 +188,7 @@ export class SocketLink implements PeerLink {
       if (peer.socket === socket) peer.socket = undefined;
       peer.dialler?.onLost(socket);
     });
+    if (clientUrls.length > 0) this.#options.onClientUrls?.(peer.id, clientUrls);
   }
 
   #onMessage(

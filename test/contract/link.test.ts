@@ -6,6 +6,7 @@ import { MemberId } from "../../src/base/brand.ts";
 import { silentLog } from "../../src/base/ports.ts";
 import { Prng } from "../../src/base/prng.ts";
 import type { LinkCounters, PeerLink } from "../../src/transport/link.ts";
+import { MixedLink } from "../../src/transport/mixed.ts";
 import { listenForPeers } from "../../src/transport/peerListener.ts";
 import { PortLink } from "../../src/transport/port.ts";
 import { SocketLink } from "../../src/transport/socket.ts";
@@ -29,8 +30,12 @@ const stranger = MemberId(3n);
 const backlogBytesMax = 262_144;
 
 async function portPair(): Promise<Pair> {
-  const one = new PortLink({ backlogBytesMax });
-  const two = new PortLink({ backlogBytesMax });
+  return joinedByPorts(new PortLink({ backlogBytesMax }), new PortLink({ backlogBytesMax }));
+}
+
+type AttachableLink = CountingLink & Pick<PortLink, "attach">;
+
+function joinedByPorts(one: AttachableLink, two: AttachableLink): Pair {
   const connect = async (): Promise<void> => {
     const { port1, port2 } = new MessageChannel();
     one.attach(second, port1);
@@ -52,13 +57,32 @@ async function portPair(): Promise<Pair> {
   };
 }
 
+const socketLimits = { backlogBytesMax, redialMsMin: 1, redialMsMax: 4 };
+const socketLinkOf = (id: MemberId): SocketLink =>
+  new SocketLink({
+    self: { clusterId: 9n, id },
+    random: new Prng(7),
+    log: silentLog,
+    limits: socketLimits,
+  });
+
 async function socketPair(): Promise<Pair> {
-  const limits = { backlogBytesMax, redialMsMin: 1, redialMsMax: 4 };
-  const shared = { random: new Prng(7), log: silentLog, limits };
-  const one = new SocketLink({ self: { clusterId: 9n, id: first }, ...shared });
-  const two = new SocketLink({ self: { clusterId: 9n, id: second }, ...shared });
-  const listener = await listenForPeers(two, { host: "127.0.0.1", port: 0 });
-  const address = `http://127.0.0.1:${listener.port}`;
+  const two = socketLinkOf(second);
+  return joinedBySockets(socketLinkOf(first), two, {
+    acceptor: two,
+    disconnect: () => two.removePeer(first),
+  });
+}
+
+type DiallingLink = CountingLink & Pick<SocketLink, "setPeer">;
+
+async function joinedBySockets(
+  one: DiallingLink,
+  two: DiallingLink,
+  { acceptor, disconnect }: { acceptor: SocketLink; disconnect: () => void },
+): Promise<Pair> {
+  const listener = await listenForPeers(acceptor, { host: "127.0.0.1", port: 0 });
+  const address = `ws://127.0.0.1:${listener.port}`;
   const bothConnected = (): boolean => one.connected(second) && two.connected(first);
   return {
     one,
@@ -69,7 +93,7 @@ async function socketPair(): Promise<Pair> {
       await turnsUntil(bothConnected, "the connection opens");
     },
     reconnect: async () => {
-      two.removePeer(first);
+      disconnect();
       await turnsUntil(() => !one.connected(second), "the connection breaks");
       two.setPeer(first, "http://127.0.0.1:1");
       await turnsUntil(bothConnected, "the connection opens again");
@@ -80,6 +104,21 @@ async function socketPair(): Promise<Pair> {
       await listener.close();
     },
   };
+}
+
+const mixedLinkOf = (sockets: SocketLink): MixedLink =>
+  new MixedLink(new PortLink({ backlogBytesMax }), sockets);
+
+async function mixedPortPair(): Promise<Pair> {
+  return joinedByPorts(mixedLinkOf(socketLinkOf(first)), mixedLinkOf(socketLinkOf(second)));
+}
+
+async function mixedSocketPair(): Promise<Pair> {
+  const acceptor = socketLinkOf(second);
+  return joinedBySockets(mixedLinkOf(socketLinkOf(first)), mixedLinkOf(acceptor), {
+    acceptor,
+    disconnect: () => acceptor.removePeer(first),
+  });
 }
 
 /** A frame of its own memory whose first four bytes are `number`. */
@@ -100,6 +139,8 @@ function collect(link: PeerLink): Uint8Array[] {
 for (const { name, open } of [
   { name: "ports", open: portPair },
   { name: "sockets", open: socketPair },
+  { name: "ports of a mixed link", open: mixedPortPair },
+  { name: "sockets of a mixed link", open: mixedSocketPair },
 ]) {
   suite(`a link over ${name}`, () => {
     test("delivers in order, both ways, with the sender's id", async (t) => {
@@ -216,6 +257,48 @@ for (const { name, open } of [
     });
   });
 }
+
+test("a mixed link reaches one peer by a port and another by a socket, and lets them move", async (t) => {
+  const third = MemberId(3n);
+  const acceptor = socketLinkOf(third);
+  const listener = await listenForPeers(acceptor, { host: "127.0.0.1", port: 0 });
+  const one = mixedLinkOf(socketLinkOf(first));
+  const near = new PortLink();
+  const movedHere = new PortLink();
+  t.after(async () => {
+    for (const link of [one, near, movedHere, acceptor]) link.close();
+    await listener.close();
+  });
+  const heard: MemberId[] = [];
+  one.onFrame = (from) => heard.push(from);
+  const received = { near: collect(near), far: collect(acceptor) };
+  const ports = new MessageChannel();
+  one.attach(second, ports.port1);
+  near.attach(first, ports.port2);
+  acceptor.setPeer(first, "ws://127.0.0.1:1");
+  one.setPeer(third, `ws://127.0.0.1:${listener.port}`);
+  await turnsUntil(() => one.connected(third) && acceptor.connected(first), "the socket opens");
+  one.send(second, frameOf(2));
+  one.send(third, frameOf(3));
+  near.send(first, frameOf(4));
+  acceptor.send(first, frameOf(5));
+  await turnsUntil(() => heard.length === 2, "both are heard");
+  await turnsUntil(() => received.near.length + received.far.length === 2, "both hear");
+  assert.deepEqual(received.near.map(numberOf), [2]);
+  assert.deepEqual(received.far.map(numberOf), [3]);
+  assert.deepEqual(new Set(heard), new Set([second, third]));
+
+  const moved = new MessageChannel();
+  one.attach(third, moved.port1);
+  movedHere.attach(first, moved.port2);
+  const receivedHere = collect(movedHere);
+  await turnsUntil(() => !acceptor.connected(first), "the socket closes");
+  one.send(third, frameOf(6));
+  await turnsUntil(() => receivedHere.length === 1, "the port is used");
+  one.setPeer(second, "ws://127.0.0.1:1");
+  await turnsUntil(() => !near.connected(first), "the port closes");
+  assert.equal(one.connected(second), false);
+});
 
 function handles(): number {
   const ours = /MessagePort|TCP|Pipe|Timeout|Immediate/;
