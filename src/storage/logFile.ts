@@ -205,7 +205,7 @@ export class LogFile {
     const { clock } = this.#options;
     const startedMs = clock.nowMs();
     if (!this.syncNow()) return false;
-    this.#mode.measured("inline", clock.nowMs() - startedMs);
+    this.#mode.measured(clock.nowMs() - startedMs);
     return true;
   }
 
@@ -214,9 +214,7 @@ export class LogFile {
   }
 
   #startSync(): void {
-    const { clock } = this.#options;
     const covers = this.#nextNumber - 1;
-    const startedMs = clock.nowMs();
     this.#busy = true;
     this.#active.file.sync((error) => {
       if (error !== undefined) this.#fail(error);
@@ -224,7 +222,6 @@ export class LogFile {
         this.#failWaiters();
         return;
       }
-      this.#mode.measured("pooled", clock.nowMs() - startedMs);
       this.#synced = Math.max(this.#synced, covers);
       this.#completeWaiters();
     });
