@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Process entry: settings, cluster, what the user sees, and the order of leaving.
-import { Cluster, type MemberNotice, StartError } from "./cluster/cluster.ts";
+import { Cluster, type MemberNotice } from "./cluster/cluster.ts";
+import { StartError } from "./cluster/startError.ts";
 import { ConfigError, command, type DevConfig } from "./config.ts";
 import { DataDirError } from "./storage/dataDirError.ts";
 

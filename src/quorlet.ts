@@ -7,5 +7,5 @@ export {
   type ClusterOptions,
   type MemberHandle,
   type MemberNotice,
-  StartError,
 } from "./cluster/cluster.ts";
+export { StartError } from "./cluster/startError.ts";

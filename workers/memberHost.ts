@@ -10,15 +10,18 @@ import { Listener } from "../src/door/listener.ts";
 import { bindMethods } from "../src/grpc/bind.ts";
 import { bootMember } from "../src/member/boot.ts";
 import type { Member } from "../src/member/member.ts";
+import type { MemberInfo } from "../src/member/service.ts";
 import { FsLogDisk } from "../src/storage/diskFs.ts";
 import type { Engine } from "../src/storage/engine.ts";
+import { EngineFault } from "../src/storage/engineFault.ts";
 import { defaultMapBytes, LmdbEngine } from "../src/storage/lmdb.ts";
 import { LogFault, type RaftLog } from "../src/storage/log.ts";
 import type { LogDisk } from "../src/storage/logDisk.ts";
 import { MemoryEngine } from "../src/storage/memory.ts";
 import { openRaftLog } from "../src/storage/raftLog.ts";
 import { SharedDisk } from "../src/storage/sharedDisk.ts";
-import { PortLink } from "../src/transport/port.ts";
+import { BindError, binding } from "./bindError.ts";
+import { PeerDoor } from "./peerDoor.ts";
 
 /** Entries of the log that stay in memory for peers that lag a little. */
 export const recentLogBytesMax = 32 << 20;
@@ -36,7 +39,7 @@ export class MemberHost {
   readonly #log: Log;
   readonly #listener: Listener;
   readonly #embedded: EmbeddedDoor;
-  readonly #link = new PortLink();
+  readonly #peers: PeerDoor;
   #member: Member | undefined;
   #raftLog: RaftLog | undefined;
   #engine: Engine | undefined;
@@ -48,16 +51,17 @@ export class MemberHost {
     this.#data = data;
     this.#post = post;
     this.#log = systemLog({ level: data.logLevel, caller: data.name });
+    this.#peers = new PeerDoor(this.#log);
     const requestFlush = (): void => this.#requestTurn();
     const onMistake = (error: unknown): void => this.crash(error);
     this.#listener = new Listener({ requestFlush, onMistake, log: this.#log });
     this.#embedded = new EmbeddedDoor({ requestFlush, onMistake });
   }
 
-  /** Binds the client port; nothing else is touched before `start`. */
+  /** Binds the ports for clients and peers; nothing else is touched before `start`. */
   bind(): void {
-    this.#listener.listen(this.#data.listen).then(
-      ({ port }) => this.#post({ kind: "bound", port }),
+    this.#bind().then(
+      (port) => this.#post({ kind: "bound", port }),
       (error: unknown) => this.#fail(error, { permanent: true }),
     );
   }
@@ -69,7 +73,7 @@ export class MemberHost {
         this.#start(message);
         break;
       case "peer":
-        this.#link.attach(MemberId(message.peer), message.port);
+        this.#peers.attach(MemberId(message.peer), message.port);
         break;
       case "client":
         this.#embedded.attach(message.port);
@@ -91,6 +95,13 @@ export class MemberHost {
     this.#fail(error, { permanent: false });
   }
 
+  async #bind(): Promise<number> {
+    const { listen, mesh } = this.#data;
+    const { port } = await binding(listen, this.#listener.listen(listen));
+    if (mesh !== undefined) await binding(mesh.listen, this.#peers.listen(mesh.listen));
+    return port;
+  }
+
   #start(message: StartMessage): void {
     try {
       this.#open(message);
@@ -104,23 +115,25 @@ export class MemberHost {
     const raftLog = this.#openLog(message);
     this.#raftLog = raftLog;
     this.#engine = openEngine(message.folders?.store);
+    const members = this.#openMesh(message.members);
+    const { link } = this.#peers;
     const member = bootMember(
       {
         clusterId,
         id: MemberId(id),
         incarnation: message.incarnation,
         timing,
-        members: message.members,
+        members,
       },
       {
         clock: systemClock,
         random: systemRandom,
         log: this.#log,
-        link: this.#link,
+        link,
         raftLog,
         engine: this.#engine,
         requestTurn: () => this.#requestTurn(),
-        fail: (error) => this.#fail(error, { permanent: false }),
+        fail: (error) => this.#fail(error, { permanent: isPermanent(error) }),
         onLeader: ({ leader, role, term }) => {
           this.#post({ kind: "leader", leader, role, term });
           this.#embedded.tellLeader(leader);
@@ -128,7 +141,7 @@ export class MemberHost {
       },
     );
     this.#member = member;
-    this.#link.onFrame = (from, bytes) => member.handle({ kind: "frame", from, bytes });
+    link.onFrame = (from, bytes) => member.handle({ kind: "frame", from, bytes });
     const methods = bindMethods(member);
     this.#listener.serve(methods);
     this.#embedded.serve(methods);
@@ -136,6 +149,27 @@ export class MemberHost {
     const lastIndex = raftLog.lastIndex();
     const lastTerm = raftLog.term(lastIndex) ?? Term(0);
     this.#post({ kind: "started", lastIndex, lastTerm });
+  }
+
+  /**
+   * Peers of other processes say where clients find them when they connect.
+   * @returns the members; their client URLs change in place.
+   */
+  #openMesh(known: readonly MemberInfo[]): readonly MemberInfo[] {
+    const { id, clusterId, mesh } = this.#data;
+    const members = [...known];
+    if (mesh === undefined) return members;
+    const clientUrls = members.find((member) => member.id === id)?.clientUrls ?? [];
+    this.#peers.open({
+      self: { clusterId, id: MemberId(id), clientUrls },
+      remotePeers: mesh.remotePeers,
+      onClientUrls: (peer, urls) => {
+        const i = members.findIndex((member) => member.id === peer);
+        const member = members[i];
+        if (member !== undefined) members[i] = { ...member, clientUrls: urls };
+      },
+    });
+    return members;
   }
 
   #openLog({ folders, members, mayCreate }: StartMessage): RaftLog {
@@ -198,7 +232,7 @@ export class MemberHost {
     if (this.#leaving) return;
     this.#leaving = true;
     clearInterval(this.#ticker);
-    this.#link.close();
+    this.#peers.close();
     this.#embedded.close();
     this.#raftLog?.close();
     const closed = this.#engine?.close() ?? Promise.resolve();
@@ -211,19 +245,21 @@ function openEngine(directory: string | undefined): Engine {
   return new LmdbEngine({ directory, mapBytes: defaultMapBytes });
 }
 
-/** True where another try would find the same again, until a person did something about it. */
+/**
+ * True where another try would find the same again until a person did something about it, and after
+ * a failed read, write or sync: the page cache may then show what never reached the disk.
+ */
 function isPermanent(error: unknown): boolean {
-  if (!(error instanceof LogFault)) return false;
-  return error.trouble.kind !== "noSpace" && error.trouble.kind !== "io";
+  if (error instanceof LogFault || error instanceof EngineFault) {
+    return error.trouble.kind !== "noSpace";
+  }
+  return false;
 }
 
 function messageOf(error: unknown, data: MemberThreadData): string {
   if (!(error instanceof Error)) return String(error);
-  const code = "code" in error ? error.code : undefined;
-  const { host, port } = data.listen;
-  if (code === "EADDRINUSE") return `${host}:${port} is in use by another process`;
-  if (code === "EACCES") return `${host}:${port} may not be used: permission denied`;
-  return error instanceof LogFault
+  if (error instanceof BindError) return error.message;
+  return error instanceof LogFault || error instanceof EngineFault
     ? `${data.name}: ${error.message}`
     : (error.stack ?? error.message);
 }

@@ -7,9 +7,10 @@ import { Client } from "../client/client.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
 import { type Home, openHome, planCluster } from "./home.ts";
-import type { ClusterSeed } from "./identity.ts";
+import { type ClusterSeed, isWhole } from "./identity.ts";
 import { MemberClient } from "./memberClient.ts";
 import { Mesh } from "./mesh.ts";
+import { StartError } from "./startError.ts";
 import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor.ts";
 
 export interface ClusterOptions {
@@ -33,11 +34,6 @@ export interface MemberNotice {
   readonly kind: "down" | "serving" | "failed";
   /** Why it is down; one line or a stack. */
   readonly why: string;
-}
-
-/** The cluster could not start; one line for the user. Nothing is left running. */
-export class StartError extends Error {
-  override readonly name = "StartError";
 }
 
 /** One member, as the owner of the cluster sees it. */
@@ -104,6 +100,11 @@ export class Cluster implements AsyncDisposable {
    */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const { seed } = await planCluster(options.members ?? 3, options.dataDir);
+    if (!isWhole(seed)) {
+      throw new StartError(
+        `${options.dataDir} holds one member of a larger cluster: start it with quorlet member`,
+      );
+    }
     const wanted = options.members ?? seed.members.length;
     if (seed.members.length !== wanted) {
       throw new StartError(

@@ -19,12 +19,24 @@ export interface ClusterSeed {
  * @param token sets this cluster apart from every other one with the same names.
  */
 export function seedCluster(memberCount: number, token: string): ClusterSeed {
-  const members = Array.from({ length: memberCount }, (_, i) => {
-    const name = `m${i + 1}`;
-    const peerUrls = [`inproc://${name}`];
-    return { name, id: memberId(peerUrls, token), peerUrls };
-  });
-  return { clusterId: clusterId(members.map((member) => member.id)), members };
+  const names = Array.from({ length: memberCount }, (_, i) => `m${i + 1}`);
+  return seedMembers(
+    names.map((name) => ({ name, peerUrls: [`inproc://${name}`] })),
+    token,
+  );
+}
+
+/** Members that are known by name and peer URLs, of any number of processes. */
+export function seedMembers(
+  members: readonly Omit<MemberSeed, "id">[],
+  token: string,
+): ClusterSeed {
+  const seeds = members.map(({ name, peerUrls }) => ({
+    name,
+    id: memberId(peerUrls, token),
+    peerUrls,
+  }));
+  return { clusterId: clusterId(seeds.map((seed) => seed.id)), members: seeds };
 }
 
 /** The same from what a data directory says. */
@@ -38,6 +50,11 @@ export function seedOf(marker: {
     peerUrls: [`inproc://${name}`],
   }));
   return { clusterId: marker.clusterId, members };
+}
+
+/** False for what the directory of one member says: its other members live elsewhere. */
+export function isWhole({ clusterId: id, members }: ClusterSeed): boolean {
+  return id === clusterId(members.map((member) => member.id));
 }
 
 /** First 8 bytes of SHA-1 over the sorted peer URLs and the token. */

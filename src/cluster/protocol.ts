@@ -5,13 +5,29 @@ import type { MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
 import type { Role } from "../raft/types.ts";
 import type { SharedFiles } from "../storage/sharedDisk.ts";
+import type { Address } from "./address.ts";
+
+/** How a member meets those of other processes. */
+export interface MeshDoor {
+  readonly listen: Address;
+  readonly remotePeers: readonly RemotePeer[];
+}
+
+export interface RemotePeer {
+  readonly id: bigint;
+  /** ws://host:port. */
+  readonly url: string;
+}
 
 /** Given to the thread at its birth. Ids are plain bigints: brands do not cross threads. */
 export interface MemberThreadData {
   readonly name: string;
   readonly id: bigint;
   readonly clusterId: bigint;
-  readonly listen: { readonly host: string; readonly port: number };
+  /** The client door. */
+  readonly listen: Address;
+  /** Missing: all members are in this process. */
+  readonly mesh?: MeshDoor;
   readonly timing: MemberTiming;
   readonly logLevel: LogLevel;
   /** Without folders: the log files of earlier lives. Kept by main, see storage/sharedDisk.ts. */

@@ -4,6 +4,7 @@ import type { Log } from "../base/ports.ts";
 import type { MemberInfo } from "../member/service.ts";
 import type { Role } from "../raft/types.ts";
 import type { SharedFiles } from "../storage/sharedDisk.ts";
+import { addressText } from "./address.ts";
 import type { Boot } from "./home.ts";
 import { MemberThread } from "./memberThread.ts";
 import type { FromMember, MemberThreadData, ToMember } from "./protocol.ts";
@@ -67,8 +68,7 @@ export class Supervisor {
 
   /** host:port of the client door; the port is known once bound and kept over restarts. */
   get endpoint(): string {
-    const host = this.#host.includes(":") ? `[${this.#host}]` : this.#host;
-    return `${host}:${this.#port}`;
+    return addressText({ host: this.#host, port: this.#port });
   }
 
   /** Begins a life. The thread binds its port first and touches nothing else before `start`. */

@@ -9,7 +9,6 @@ import { defaultFrameLimits } from "./frame.ts";
 import {
   answerLines,
   dials,
-  type HandshakeRefusal,
   judgeHandshake,
   type PeerIdentity,
   refusalHeader,
@@ -225,7 +224,11 @@ function ownedBytes(data: Buffer): Uint8Array {
   return data.length * 2 < data.buffer.byteLength ? copyBytes(data) : data;
 }
 
-function refuse(stream: Duplex, { status, why }: HandshakeRefusal): void {
+/** Answers an upgrade request with no, and the reason. */
+export function refuse(
+  stream: Duplex,
+  { status, why }: { readonly status: number; readonly why: string },
+): void {
   stream.on("error", () => stream.destroy());
   stream.once("finish", () => stream.destroy());
   stream.end(
