@@ -19,6 +19,9 @@ import {
 import { encodeKeyValue } from "../../src/proto/keyValue.ts";
 import { Writer } from "../../src/proto/writer.ts";
 
+type TypeByName = (name: string) => protobuf.Type;
+type ResponseHeader = Parameters<typeof encodePutResponse>[1];
+
 interface Contest {
   readonly name: string;
   readonly ours: () => unknown;
@@ -55,46 +58,26 @@ function nanoseconds(run: () => unknown, iterations: number): number {
   return Number(process.hrtime.bigint() - started) / iterations;
 }
 
+const key = Buffer.from("benchmark/key/00012345");
+const value = Buffer.alloc(256, 0x76);
+
 function contests(): readonly Contest[] {
   const type = definitions();
+  return [...requestContests(type), ...answerContests(type)];
+}
+
+function requestContests(type: TypeByName): readonly Contest[] {
   const writer = new Writer();
-  const key = Buffer.from("benchmark/key/00012345");
-  const value = Buffer.alloc(256, 0x76);
   const put = { key, value, lease: noLease, prevKv: false, ignoreValue: false, ignoreLease: false };
   const putBytes = Buffer.from(encodePutRequest(writer, put));
   const rangeBytes = encoded(type("RangeRequest"), { key });
-  const compare = { result: 0, target: 2, key, mod_revision: 4711 };
   const txnBytes = encoded(type("TxnRequest"), {
-    compare: [compare],
+    compare: [{ result: 0, target: 2, key, mod_revision: 4711 }],
     success: [{ request_put: { key, value } }],
     failure: [{ request_range: { key } }],
   });
-  const pair = {
-    key,
-    createRevision: 4711,
-    modRevision: 991_234,
-    version: 17,
-    value,
-    lease: noLease,
-  };
-  const row = encodeKeyValue(pair);
-  const ids = encodeHeaderIds(0xf234_5678_9abc_def0n, 0x8234_5678_9abc_def0n);
-  const header = { ids, revision: 991_234, raftTerm: 3 };
-  const rangeAnswer = { kind: "range", revision: 991_234, more: false } as const;
-  const one = { ...rangeAnswer, rows: [row], count: 1 };
-  const hundred = { ...rangeAnswer, rows: Array<Uint8Array>(100).fill(row), count: 100 };
-  const putAnswer = { kind: "put", revision: 991_234, prevRow: undefined } as const;
-  const putAnswerBytes = Buffer.from(encodePutResponse(writer, header, putAnswer));
-  const oneBytes = Buffer.from(encodeRangeResponse(writer, header, one));
   const theirPut = type("PutRequest");
-  const theirPutAnswer = type("PutResponse");
-  const theirRangeAnswer = type("RangeResponse");
   const putMessage = theirPut.fromObject({ key, value });
-  const putAnswerMessage = theirPutAnswer.decode(putAnswerBytes);
-  const oneMessage = theirRangeAnswer.decode(oneBytes);
-  const hundredMessage = theirRangeAnswer.decode(encodeRangeResponse(writer, header, hundred));
-  const theirPair = type("mvccpb.KeyValue");
-  const pairMessage = theirPair.decode(row);
   return [
     {
       name: "encode PutRequest",
@@ -116,6 +99,29 @@ function contests(): readonly Contest[] {
       ours: () => decodeTxnRequest(txnBytes),
       theirs: () => type("TxnRequest").decode(txnBytes),
     },
+  ];
+}
+
+function answerContests(type: TypeByName): readonly Contest[] {
+  const writer = new Writer();
+  const ids = encodeHeaderIds(0xf234_5678_9abc_def0n, 0x8234_5678_9abc_def0n);
+  const header = { ids, revision: 991_234, raftTerm: 3 };
+  const pair = {
+    key,
+    createRevision: 4711,
+    modRevision: 991_234,
+    version: 17,
+    value,
+    lease: noLease,
+  };
+  const row = encodeKeyValue(pair);
+  const theirPair = type("mvccpb.KeyValue");
+  const pairMessage = theirPair.decode(row);
+  const putAnswer = { kind: "put", revision: 991_234, prevRow: undefined } as const;
+  const putAnswerBytes = Buffer.from(encodePutResponse(writer, header, putAnswer));
+  const theirPutAnswer = type("PutResponse");
+  const putAnswerMessage = theirPutAnswer.decode(putAnswerBytes);
+  return [
     {
       name: "encode KeyValue",
       ours: () => encodeKeyValue(pair),
@@ -131,20 +137,35 @@ function contests(): readonly Contest[] {
       ours: () => decodePutResponse(putAnswerBytes),
       theirs: () => theirPutAnswer.decode(putAnswerBytes),
     },
+    ...[1, 100].flatMap((rows) => rangeContests(type, { row, rows, header })),
+  ];
+}
+
+function rangeContests(
+  type: TypeByName,
+  { row, rows, header }: { row: Uint8Array; rows: number; header: ResponseHeader },
+): readonly Contest[] {
+  const writer = new Writer();
+  const answer = {
+    kind: "range",
+    revision: 991_234,
+    more: false,
+    rows: Array<Uint8Array>(rows).fill(row),
+    count: rows,
+  } as const;
+  const bytes = Buffer.from(encodeRangeResponse(writer, header, answer));
+  const theirs = type("RangeResponse");
+  const message = theirs.decode(bytes);
+  return [
     {
-      name: "encode RangeResponse, 1 row",
-      ours: () => encodeRangeResponse(writer, header, one),
-      theirs: () => theirRangeAnswer.encode(oneMessage).finish(),
+      name: `encode RangeResponse, ${rows}`,
+      ours: () => encodeRangeResponse(writer, header, answer),
+      theirs: () => theirs.encode(message).finish(),
     },
     {
-      name: "decode RangeResponse, 1 row",
-      ours: () => decodeRangeResponse(oneBytes),
-      theirs: () => theirRangeAnswer.decode(oneBytes),
-    },
-    {
-      name: "encode RangeResponse, 100",
-      ours: () => encodeRangeResponse(writer, header, hundred),
-      theirs: () => theirRangeAnswer.encode(hundredMessage).finish(),
+      name: `decode RangeResponse, ${rows}`,
+      ours: () => decodeRangeResponse(bytes),
+      theirs: () => theirs.decode(bytes),
     },
   ];
 }

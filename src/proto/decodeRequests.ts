@@ -65,49 +65,20 @@ function readRange(reader: Reader): RangeRequest {
   let minCreateRevision = 0;
   let maxCreateRevision = 0;
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
-    switch (tag) {
-      case 0x0a:
-        key = reader.bytes();
-        break;
-      case 0x12:
-        rangeEnd = reader.bytes();
-        break;
-      case 0x18:
-        limit = reader.int64();
-        break;
-      case 0x20:
-        revision = reader.int64();
-        break;
-      case 0x28:
-        sortOrder = reader.int32();
-        break;
-      case 0x30:
-        sortTarget = reader.int32();
-        break;
-      case 0x38:
-        serializable = reader.bool();
-        break;
-      case 0x40:
-        keysOnly = reader.bool();
-        break;
-      case 0x48:
-        countOnly = reader.bool();
-        break;
-      case 0x50:
-        minModRevision = reader.int64();
-        break;
-      case 0x58:
-        maxModRevision = reader.int64();
-        break;
-      case 0x60:
-        minCreateRevision = reader.int64();
-        break;
-      case 0x68:
-        maxCreateRevision = reader.int64();
-        break;
-      default:
-        reader.skip(tag, 13);
-    }
+    if (tag === 0x0a) key = reader.bytes();
+    else if (tag === 0x12) rangeEnd = reader.bytes();
+    else if (tag === 0x18) limit = reader.int64();
+    else if (tag === 0x20) revision = reader.int64();
+    else if (tag === 0x28) sortOrder = reader.int32();
+    else if (tag === 0x30) sortTarget = reader.int32();
+    else if (tag === 0x38) serializable = reader.bool();
+    else if (tag === 0x40) keysOnly = reader.bool();
+    else if (tag === 0x48) countOnly = reader.bool();
+    else if (tag === 0x50) minModRevision = reader.int64();
+    else if (tag === 0x58) maxModRevision = reader.int64();
+    else if (tag === 0x60) minCreateRevision = reader.int64();
+    else if (tag === 0x68) maxCreateRevision = reader.int64();
+    else reader.skip(tag, 13);
   }
   return {
     key,

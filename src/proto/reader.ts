@@ -24,7 +24,14 @@ const badWireType = new Malformed("proto: illegal wireType");
 const wrongWireType = new Malformed("proto: wrong wireType for a known field");
 const badText = new Malformed("proto: string field contains invalid UTF-8");
 
-export const WireType = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+export const WireType = {
+  varint: 0,
+  fixed64: 1,
+  bytes: 2,
+  groupStart: 3,
+  groupEnd: 4,
+  fixed32: 5,
+} as const;
 
 const two32 = 0x1_0000_0000;
 
@@ -82,7 +89,25 @@ export class Reader {
    */
   skip(tag: number, knownMax: number): void {
     if (tag >>> 3 <= knownMax) this.#fail(wrongWireType);
-    switch (tag & 7) {
+    if ((tag & 7) === WireType.groupStart) this.#skipGroup(tag >>> 3);
+    else this.#skipValue(tag & 7);
+  }
+
+  /** Groups left the language before etcd was born, but its decoder steps over unknown ones. */
+  #skipGroup(field: number): void {
+    const open = [field];
+    while (open.length > 0 && this.#fault === undefined) {
+      const tag = this.tag();
+      if (tag === 0) this.#fail(truncated);
+      else if ((tag & 7) === WireType.groupStart) open.push(tag >>> 3);
+      else if ((tag & 7) !== WireType.groupEnd) this.#skipValue(tag & 7);
+      else if (open.pop() !== tag >>> 3) this.#fail(badWireType);
+      if (this.#depth + open.length > nestingMax) this.#fail(nestedTooDeep);
+    }
+  }
+
+  #skipValue(wireType: number): void {
+    switch (wireType) {
       case WireType.varint:
         this.#varint();
         break;
@@ -96,7 +121,6 @@ export class Reader {
         this.#advance(4);
         break;
       default:
-        // Groups (3, 4) left the language before etcd was born.
         this.#fail(badWireType);
     }
   }

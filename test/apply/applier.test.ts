@@ -1,3 +1,4 @@
+// The applier, command by command: outcomes, revisions, repeats, refusals, what a batch holds.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CommandKind } from "../../src/apply/command.ts";

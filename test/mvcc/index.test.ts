@@ -1,3 +1,4 @@
+// The ordered map of keys: points, ranges, counts, removal.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

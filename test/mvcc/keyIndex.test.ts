@@ -1,3 +1,4 @@
+// Generations of one key, row by row.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

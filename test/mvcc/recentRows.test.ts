@@ -1,3 +1,4 @@
+// Rows in memory: pending, recent, evicted; places in slabs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Mistake } from "../../src/base/assert.ts";

@@ -1,3 +1,4 @@
+// Order and bytes of revisions.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Revision } from "../../src/base/brand.ts";

@@ -1,3 +1,4 @@
+// The encoded pair: exact bytes, accessors, the row without its value.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LeaseId, noLease } from "../../src/base/brand.ts";

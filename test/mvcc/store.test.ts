@@ -1,3 +1,4 @@
+// The store over an engine: batches, restarts, compaction, bounds.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LeaseId, noLease, Revision } from "../../src/base/brand.ts";

@@ -6,6 +6,6 @@ import { runCodecBench } from "../../bench/micro/codec.ts";
 test("the codec benchmark runs with tiny input", () => {
   const lines: string[] = [];
   runCodecBench(5, (line) => lines.push(line));
-  assert.equal(lines.length, 11);
+  assert.equal(lines.length, 12);
   for (const line of lines.slice(1)) assert.match(line, /^\S.* \d+ +\d+ +[\d.]+×$/);
 });

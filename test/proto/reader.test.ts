@@ -24,7 +24,7 @@ test("malformed puts are refused as etcd refuses them", () => {
     { input: "08 01", why: "key as a varint" },
     { input: "22 01 01", why: "a flag as bytes" },
     { input: "19 0000000000000000", why: "lease as fixed64" },
-    { input: "7b 7c", why: "a group" },
+    { input: "7b", why: "a group that does not end" },
     { input: "7c", why: "the end of no group" },
     { input: "7e", why: "wire type 6" },
     { input: "7f", why: "wire type 7" },
@@ -49,6 +49,11 @@ test("odd puts are taken as etcd takes them", () => {
       why: "a tag in two bytes",
     },
     { input: "0a 8100 61", want: { key: "61", lease: 0n, prevKv: false }, why: "a length in two" },
+    {
+      input: "7b 08 01 83 01 84 01 7c 0a0161",
+      want: { key: "61", lease: 0n, prevKv: false },
+      why: "unknown groups, one in the other, are skipped",
+    },
     { input: "20 02", want: { key: "", lease: 0n, prevKv: true }, why: "any number but 0 is true" },
     {
       input: "20 80808080808080808001",
