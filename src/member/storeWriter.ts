@@ -3,9 +3,9 @@ import type { Clock } from "../base/ports.ts";
 import type { Engine, EngineBatch } from "../storage/engine.ts";
 
 /** A batch leaves when this much waits ... */
-export const flushRows = 1_000;
+export const flushRows = 4_000;
 /** ... or when the oldest change has waited this long. */
-export const flushDelayMs = 10;
+export const flushDelayMs = 40;
 
 /** What collects changes between batches; the applier. */
 export interface ChangeSource {
