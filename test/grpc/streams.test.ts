@@ -45,8 +45,10 @@ test("messages cut anywhere come out one by one", async (t) => {
   peer.destroy();
 });
 
-test("a long conversation never runs out of window", async (t) => {
-  const door = await openDoor(t);
+test("a long conversation never runs out of window, nor of what may be held", async (t) => {
+  const door = await openDoor(t, {
+    http2: { heldBytesPerConnectionMax: 50_000, lentBytesPerConnectionMax: 50_000 },
+  });
   const peer = await RawPeer.start(door.port, [setting(Setting.initialWindowSize, 0x7fff_ffff)]);
   peer.window(0, 0x7000_0000);
   peer.headers(1, grpcHeaders("/test.T/Talk"));

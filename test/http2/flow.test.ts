@@ -1,9 +1,12 @@
 // Windows in both directions, and clients that do not read.
 import assert from "node:assert/strict";
+import { Duplex } from "node:stream";
 import { test } from "node:test";
-import { ErrorCode, Flag, FrameType, Setting } from "../../src/http2/frames.ts";
+import { Connection } from "../../src/http2/connection.ts";
+import { connectionPreface, ErrorCode, Flag, FrameType, Setting } from "../../src/http2/frames.ts";
 import { ManualTimers } from "./manualTimers.ts";
-import { grpcHeaders, grpcMessage, RawPeer, setting, u32 } from "./rawPeer.ts";
+import { connectionHost } from "./memoryHost.ts";
+import { frameBytes, grpcHeaders, grpcMessage, RawPeer, setting, u32 } from "./rawPeer.ts";
 import { openDoor, pattern } from "./testDoor.ts";
 
 const { data, headers, windowUpdate } = FrameType;
@@ -81,6 +84,18 @@ test("the connection's window is shared in turns", async (t) => {
   }
   const [a = 0, b = 0] = [sent.get(1), sent.get(3)];
   assert.ok(Math.abs(a - b) <= 16_384, `${a} and ${b} of the window`);
+  peer.destroy();
+});
+
+test("the last bytes of the connection's window are not overdrawn", async (t) => {
+  const { port } = await openDoor(t);
+  const peer = await RawPeer.start(port, [initialWindow(mib)]);
+  peer.call(1, "/test.T/Big", `${65_535 - 5 - 100}`);
+  await peer.answer(1);
+  peer.call(3, "/test.T/Echo", pattern(1000));
+  assert.equal((await peer.next(({ type }) => type === data, "DATA")).payload.length, 100);
+  peer.window(0, 10_000);
+  assert.equal((await peer.next(({ type }) => type === data, "DATA")).payload.length, 905);
   peer.destroy();
 });
 
@@ -163,6 +178,26 @@ test("long messages beyond what may be lent wait for each other, and all arrive"
   peer.destroy();
 });
 
+test("a stream that goes away while it waits for a loan lets the next one have it", async (t) => {
+  const { port } = await openDoor(t, { http2: { lentBytesPerConnectionMax: 1_000_000 } });
+  const peer = await RawPeer.start(port);
+  const claim = (id: number, bytes: number): void => {
+    peer.headers(id, grpcHeaders("/test.T/Hang"));
+    peer.data(id, Buffer.concat([Buffer.from([0]), u32(bytes)]));
+  };
+  claim(1, 700_000);
+  claim(3, 700_000);
+  claim(5, 100_000);
+  peer.frame(FrameType.rstStream, 0, 3, u32(ErrorCode.cancel));
+  const lent: number[] = [];
+  await peer.next(({ type, streamId }) => {
+    if (type === windowUpdate && streamId > 0) lent.push(streamId);
+    return streamId === 5;
+  }, "the loan of 5");
+  assert.deepEqual(lent, [1, 5]);
+  peer.destroy();
+});
+
 test("unfinished messages are bounded by refusal", async (t) => {
   const { port } = await openDoor(t, { http2: { heldBytesPerConnectionMax: 100_000 } });
   const peer = await RawPeer.start(port);
@@ -215,6 +250,32 @@ test("a client that does not read its socket is no longer read, then closed; oth
   assert.deepEqual((await healthy.answer(id)).body, grpcMessage("after"));
   deaf.destroy();
   healthy.destroy();
+});
+
+test("a connection whose socket takes nothing is not read until it has taken all", async () => {
+  const taken: (() => void)[] = [];
+  const socket = new Duplex({
+    read() {},
+    write: (_chunk, _encoding, done) => void taken.push(done),
+  });
+  const limits = { ...connectionHost().limits, outputBytesMax: 1000 };
+  const connection = new Connection(socket, { ...connectionHost(), limits });
+  connection.start(
+    Buffer.concat([connectionPreface, frameBytes(FrameType.settings, 0, 0, u32(0).subarray(4))]),
+  );
+  connection.flush();
+  const pings = (count: number): boolean => {
+    const pinged = Array<Buffer>(count).fill(frameBytes(FrameType.ping, 0, 0, Buffer.alloc(8)));
+    return socket.emit("data", Buffer.concat(pinged));
+  };
+  pings(50);
+  assert.equal(socket.isPaused(), false, "850 bytes wait");
+  pings(10);
+  assert.equal(socket.isPaused(), true, "1,020 bytes wait");
+  taken.shift()?.();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(socket.isPaused(), false, "the socket took all it had");
+  connection.destroy();
 });
 
 test("a client that reads slowly gets all of it, framed in bounded portions", async (t) => {
