@@ -30,7 +30,7 @@ export function onAppend(core: Core, message: AppendMessage): void {
     reject(core, message);
     return;
   }
-  if (!merge(core, message.entries, known)) return;
+  merge(core, message.entries, known);
   const last = LogIndex(message.prevIndex + message.entries.length);
   const moved = log.commitTo(LogIndex(Math.min(message.commit, last)));
   // An append that told a commit needs no answer, if ours is on its way. Should that be lost, the
@@ -53,11 +53,8 @@ function wellFormed({ entries, prevIndex, prevTerm, term }: AppendMessage): bool
   return true;
 }
 
-/**
- * Puts entries after the first `known` into the log, from the first that is new or different.
- * @returns false when they contradict a commit: then the sender is no leader of this cluster.
- */
-function merge(core: Core, entries: readonly Entry[], known: number): boolean {
+/** Puts entries after the first `known` into the log, from the first that is new or different. */
+function merge(core: Core, entries: readonly Entry[], known: number): void {
   const { log } = core;
   let same = known;
   for (; same < entries.length; same++) {
@@ -65,8 +62,7 @@ function merge(core: Core, entries: readonly Entry[], known: number): boolean {
     if (entry === undefined || !log.matches(entry)) break;
   }
   const first = entries[same];
-  if (first === undefined) return true;
-  if (first.index <= log.commit) return false;
+  if (first === undefined) return;
   const fresh = same === 0 ? entries : entries.slice(same);
   if (first.index <= log.last) {
     core.durability.cut(LogIndex(first.index - 1));
@@ -74,7 +70,6 @@ function merge(core: Core, entries: readonly Entry[], known: number): boolean {
   }
   log.replaceFrom(fresh);
   for (const entry of fresh) core.configurations.append(entry);
-  return true;
 }
 
 /** Several accepts of one turn become one: the last says it all. */

@@ -14,13 +14,13 @@ import type { ReadRequest } from "./reads.ts";
 export function openReadRound(core: Core, leadership: Leadership): boolean {
   const { rounds, log } = core;
   const lease = core.config.readMode === "lease";
-  const due = rounds.hasGathered && log.commit >= leadership.barrierIndex;
+  if (log.commit < leadership.barrierIndex) return false;
+  const due = rounds.hasGathered;
   if (!due && !(lease && leadership.heartbeatDue)) return false;
   if (due && leaseHolds(core, leadership)) {
     answer(core, rounds.takeGathered(), log.commit);
     if (!leadership.heartbeatDue) return false;
   }
-  if (log.commit < leadership.barrierIndex) return false;
   rounds.open({ index: log.commit, tick: core.now });
   settle(core, leadership);
   return rounds.waiting;

@@ -93,6 +93,8 @@ export class TestMember {
     const { hardState, entries, snapshot, persist, messagesAfterPersist } = ready;
     const writes = hardState !== undefined || entries.length > 0 || snapshot !== undefined;
     assert(writes || !ready.mustSync, "a sync without a write");
+    const commit = hardState?.commit ?? 0;
+    assert(commit <= this.log.durableLast(), "a commit on disk before its entries");
     if (writes) this.log.write({ hardState, entries, snapshot });
     const last = this.#unsaved.at(-1);
     if (writes) this.#unsaved.push({ writes, persist, promised: [...messagesAfterPersist] });

@@ -195,6 +195,30 @@ test("a second leader of one term is not believed, nor one that rewrites a commi
   assert.deepEqual(stage.applied(two), ["a"]);
 });
 
+test("a snapshot shorter than the log it replaces leaves nothing durable behind it", () => {
+  const stage = new Stage();
+  // 4 entries of an old leader are on disk; the snapshot covers 2, of another history.
+  stage.add(one, { voters: ids }, { terms: [1, 1, 1, 1] });
+  const from = { from: two, to: one, term: Term(3) };
+  const membership = { voters: ids, outgoing: [], learners: [] };
+  const meta = { index: LogIndex(2), term: Term(2), membership };
+  stage.act(one, ({ node }) => node.step({ kind: "snapshot", ...from, meta }));
+  stage.hold(one);
+  stage.act(one, ({ node }) =>
+    node.step({
+      kind: "append",
+      ...from,
+      prevIndex: LogIndex(2),
+      prevTerm: Term(2),
+      commit: LogIndex(3),
+      entries: [{ index: LogIndex(3), term: Term(3), kind: 0, data: Buffer.from("new") }],
+    }),
+  );
+  assert.deepEqual(stage.applied(one), [], "its entry is not on disk yet");
+  stage.act(one, (member) => member.persist());
+  assert.deepEqual(stage.applied(one), ["new"]);
+});
+
 test("answers of strangers depose nobody", () => {
   const stage = stageOf({});
   stage.elect(one);
