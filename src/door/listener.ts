@@ -107,7 +107,6 @@ export class Listener {
    */
   async close(options: { readonly graceMs: number }): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#fresh.keys()) socket.destroy();
     await new Promise<void>((resolve) => {
       if (this.#http2 === undefined) resolve();
       else this.#http2.shutdown(options.graceMs, resolve);
