@@ -1,0 +1,79 @@
+// What is committed stays: on a majority of disks at that moment, the same for every member, and in
+// the log of every later leader.
+import { LogIndex, type MemberId, type Term } from "../../../src/base/brand.ts";
+import type { MemberStatus } from "../../../src/member/service.ts";
+import type { Entry } from "../../../src/raft/types.ts";
+import type { RaftLog } from "../../../src/storage/log.ts";
+import type { DurableRecord } from "../durableRecord.ts";
+import { check } from "../violation.ts";
+import { isSame } from "./logMatching.ts";
+
+const name = "committed";
+
+export class Committed {
+  readonly #disks: ReadonlyMap<MemberId, DurableRecord>;
+  /** Position is index - 1. */
+  readonly #entries: Entry[] = [];
+  readonly #seen = new Map<MemberId, LogIndex>();
+
+  constructor(disks: ReadonlyMap<MemberId, DurableRecord>) {
+    this.#disks = disks;
+  }
+
+  get count(): number {
+    return this.#entries.length;
+  }
+
+  /** A new life may know less than the last one did, but nothing else. */
+  onStart(id: MemberId): void {
+    this.#seen.set(id, LogIndex(0));
+  }
+
+  afterTurn({ id, commit, applied }: MemberStatus, log: RaftLog): void {
+    check(applied <= commit, name, () => `m${id} applied ${applied}, committed ${commit}`);
+    const seen = this.#seen.get(id) ?? 0;
+    if (commit === seen) return;
+    check(commit > seen, name, () => `m${id} went from commit ${seen} back to ${commit}`);
+    this.#seen.set(id, commit);
+    const [from, to] = [LogIndex(seen + 1), LogIndex(commit + 1)];
+    const entries = log.entries({ from, to, bytesMax: Number.MAX_SAFE_INTEGER });
+    for (const entry of entries) this.#onCommitted(id, entry);
+  }
+
+  onLeader({ id, term }: MemberStatus, log: RaftLog): void {
+    const last = this.#entries.at(-1);
+    if (last === undefined || last.term >= term) return;
+    const held = log.term(last.index);
+    check(
+      held === last.term,
+      name,
+      () => `m${id} leads term ${term} without the committed ${last.index}@${last.term}`,
+    );
+  }
+
+  #onCommitted(id: MemberId, entry: Entry): void {
+    const { index, term } = entry;
+    const known = this.#entries[index - 1];
+    if (known !== undefined) {
+      const agrees = known.term === term && isSame(known, entry);
+      check(agrees, name, () => `m${id} commits ${index}@${term}, it was ${index}@${known.term}`);
+      return;
+    }
+    check(this.#entries.length === index - 1, name, () => `commit ${index} leaves a gap`);
+    this.#entries.push(entry);
+    const holders = this.#holdersOf(index, term);
+    const majority = Math.floor(this.#disks.size / 2) + 1;
+    check(
+      holders >= majority,
+      name,
+      () =>
+        `m${id} commits ${index}@${term} that only ${holders} of ${this.#disks.size} disks hold`,
+    );
+  }
+
+  #holdersOf(index: LogIndex, term: Term): number {
+    let holders = 0;
+    for (const disk of this.#disks.values()) if (disk.termAt(index) === term) holders++;
+    return holders;
+  }
+}

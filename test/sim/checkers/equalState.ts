@@ -1,0 +1,34 @@
+// Members that applied the same entries hold the same state: hash and revision at each applied index.
+import type { LogIndex, MemberId } from "../../../src/base/brand.ts";
+import { check } from "../violation.ts";
+
+const name = "equalState";
+
+export interface StateMark {
+  readonly applied: LogIndex;
+  readonly revision: number;
+  readonly hash: number;
+}
+
+interface Known extends StateMark {
+  readonly id: MemberId;
+}
+
+export class EqualState {
+  readonly #known = new Map<LogIndex, Known>();
+
+  see(id: MemberId, { applied, revision, hash }: StateMark): void {
+    const known = this.#known.get(applied);
+    if (known === undefined) {
+      this.#known.set(applied, { id, applied, revision, hash });
+      return;
+    }
+    check(
+      known.hash === hash && known.revision === revision,
+      name,
+      () =>
+        `at entry ${applied} m${id} holds revision ${revision} hash ${hash}, ` +
+        `m${known.id} revision ${known.revision} hash ${known.hash}`,
+    );
+  }
+}

@@ -1,0 +1,47 @@
+// Log matching: two logs with the same term at an index agree on everything up to it. Each entry is
+// looked at when it is saved: that the one before it agrees makes the rest follow by induction.
+
+import { LogIndex, type MemberId, type Term } from "../../../src/base/brand.ts";
+import { asBuffer } from "../../../src/base/bytes.ts";
+import type { Entry } from "../../../src/raft/types.ts";
+import type { LogWrite, RaftLog } from "../../../src/storage/log.ts";
+import { check } from "../violation.ts";
+
+const name = "logMatching";
+/** Terms stay below this in a run; index and term make one number. */
+const termMax = 1 << 20;
+
+interface Known {
+  readonly entry: Entry;
+  readonly before: Term | undefined;
+}
+
+export class LogMatching {
+  readonly #known = new Map<number, Known>();
+
+  onSave(id: MemberId, { entries }: LogWrite, log: RaftLog): void {
+    const [first] = entries;
+    if (first === undefined) return;
+    let before = log.term(LogIndex(first.index - 1));
+    for (const entry of entries) {
+      this.#see(id, entry, before);
+      before = entry.term;
+    }
+  }
+
+  #see(id: MemberId, entry: Entry, before: Term | undefined): void {
+    const place = entry.index * termMax + entry.term;
+    const known = this.#known.get(place);
+    if (known === undefined) {
+      this.#known.set(place, { entry, before });
+      return;
+    }
+    const agrees = known.before === before && isSame(known.entry, entry);
+    check(agrees, name, () => `m${id} holds another ${entry.index}@${entry.term} than others did`);
+  }
+}
+
+/** Same index and term are given. */
+export function isSame(a: Entry, b: Entry): boolean {
+  return a === b || (a.kind === b.kind && asBuffer(a.data).equals(asBuffer(b.data)));
+}

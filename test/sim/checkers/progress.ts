@@ -1,0 +1,89 @@
+// Liveness: once everything is healed, every request ends, every member serves, and all states agree.
+import type { SimCluster } from "../cluster.ts";
+import type { SimMember } from "../simMember.ts";
+import { check } from "../violation.ts";
+
+const name = "progress";
+/** Load that goes on after healing. */
+const afterloadUs = 2_000_000;
+/** A request may wait for its time and once more for the batches before it, on a slow clock. */
+const requestsEndUs = 20_000_000;
+const serveUs = 10_000_000;
+const stepUs = 20_000;
+
+/** Runs the healed cluster. @throws {Violation} when it does not come to rest as it should. */
+export function checkProgress(cluster: SimCluster): void {
+  const { workload, members } = cluster;
+  cluster.run(afterloadUs);
+  workload.end();
+  waitFor(
+    cluster,
+    requestsEndUs,
+    () => workload.openCount === 0,
+    () => `${workload.openCount} requests do not end`,
+  );
+  for (const member of members) checkServes(cluster, member);
+  waitFor(
+    cluster,
+    serveUs,
+    () => haveAppliedAlike(members),
+    () => "members do not apply what others did",
+  );
+  checkHashes(cluster);
+}
+
+function waitFor(
+  cluster: SimCluster,
+  us: number,
+  isDone: () => boolean,
+  message: () => string,
+): void {
+  const endUs = cluster.queue.nowUs + us;
+  while (!isDone()) {
+    check(cluster.queue.nowUs < endUs, name, () => `after healing ${message()}`);
+    cluster.run(stepUs);
+  }
+}
+
+function checkServes(cluster: SimCluster, member: SimMember): void {
+  let state = "open";
+  cluster.workload.probe(member, (end) => {
+    state = end;
+  });
+  waitFor(
+    cluster,
+    serveUs,
+    () => state !== "open",
+    () => `m${member.id} does not answer`,
+  );
+  check(state === "done", name, () => `after healing m${member.id} refuses a put`);
+}
+
+function haveAppliedAlike(members: readonly SimMember[]): boolean {
+  const applied = members.map(({ applier }) => applier?.applied);
+  return applied.every((index) => index !== undefined && index === applied[0]);
+}
+
+/** By content, over all rows: unlike the running digest it reads what the store gives. */
+function checkHashes(cluster: SimCluster): void {
+  const hashes = new Map<bigint, string>();
+  for (const member of cluster.members) {
+    member.visit((service) =>
+      service.hashKv(0, {
+        onHash: ({ hash, revision, compactRevision }) =>
+          void hashes.set(member.id, `${hash} at ${revision}, compacted ${compactRevision}`),
+        onRefused: (error) => void hashes.set(member.id, error.message),
+      }),
+    );
+  }
+  waitFor(
+    cluster,
+    serveUs,
+    () => hashes.size === cluster.members.length,
+    () => "hashes are missing",
+  );
+  const [first] = hashes.values();
+  for (const [id, hash] of hashes) {
+    check(hash === first, name, () => `m${id} holds hash ${hash}, m1 ${first}`);
+  }
+}

@@ -1,0 +1,75 @@
+// Virtual time: what is to happen, ordered by (time, number). Nothing else moves the clock.
+
+interface Event {
+  readonly atUs: number;
+  readonly number: number;
+  readonly run: () => void;
+}
+
+const isBefore = (a: Event, b: Event): boolean =>
+  a.atUs < b.atUs || (a.atUs === b.atUs && a.number < b.number);
+
+export class EventQueue {
+  /** A binary heap, soonest first. */
+  readonly #heap: Event[] = [];
+  #nowUs = 0;
+  #number = 0;
+  #steps = 0;
+
+  /** Whole microseconds since the start. */
+  get nowUs(): number {
+    return this.#nowUs;
+  }
+
+  /** Events that have run. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** @param delayUs a whole number from 0. Equal times run in the order of these calls. */
+  after(delayUs: number, run: () => void): void {
+    this.#number++;
+    this.#push({ atUs: this.#nowUs + delayUs, number: this.#number, run });
+  }
+
+  /** Runs everything that is due before `atUs`, which is then the time. */
+  runUntil(atUs: number): void {
+    for (let next = this.#heap[0]; next !== undefined && next.atUs < atUs; next = this.#heap[0]) {
+      this.#dropFirst();
+      this.#nowUs = next.atUs;
+      this.#steps++;
+      next.run();
+    }
+    this.#nowUs = atUs;
+  }
+
+  #push(event: Event): void {
+    const heap = this.#heap;
+    let at = heap.push(event) - 1;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const parent = heap[above];
+      if (parent === undefined || isBefore(parent, event)) break;
+      heap[at] = parent;
+      at = above;
+    }
+    heap[at] = event;
+  }
+
+  #dropFirst(): void {
+    const heap = this.#heap;
+    const moved = heap.pop();
+    if (moved === undefined || heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      const left = 2 * at + 1;
+      const [a, b] = [heap[left], heap[left + 1]];
+      if (a === undefined) break;
+      const child = b !== undefined && isBefore(b, a) ? b : a;
+      if (isBefore(moved, child)) break;
+      heap[at] = child;
+      at = child === a ? left : left + 1;
+    }
+    heap[at] = moved;
+  }
+}

@@ -1,0 +1,151 @@
+// What goes wrong and when: crashes at any step, pauses, drifting clocks, partitions, slow disks.
+import type { Network } from "./network.ts";
+import { type FaultKind, faultKinds } from "./odds.ts";
+import type { SimMember, World } from "./simMember.ts";
+import { crashSites } from "./sites.ts";
+
+/** A member told to crash at a site does so within this many passages. */
+const passagesMax = 30;
+const slownessMax = 100;
+
+export class Faults {
+  readonly #world: World;
+  readonly #members: readonly SimMember[];
+  readonly #network: Network;
+  readonly #lots: readonly FaultKind[];
+  readonly #acts: Readonly<Record<FaultKind, (member: SimMember) => void>> = {
+    crash: (member) => this.#crash(member),
+    crashLeader: (member) => this.#crash(this.#leader() ?? member),
+    crashAll: () => {
+      for (const member of this.#members) this.#crash(member);
+    },
+    crashAtSite: (member) => this.#armSite(member),
+    stop: (member) => this.#stop(member),
+    campaign: (member) => member.handle({ kind: "campaign" }),
+    pause: (member) => member.pause(this.#upTo(this.#world.odds.faults.pauseUsMax)),
+    split: (member) => this.#split((each) => each !== member && this.#world.random.oneIn(2)),
+    isolate: (member) => this.#split((each) => each === member),
+    cutOneWay: (member) => this.#cutOneWay(member),
+    heal: () => this.#network.mend(),
+    slowDisk: (member) => this.#slowDown(member),
+    clock: (member) => this.#skew(member),
+  };
+  #running = true;
+
+  constructor(world: World, members: readonly SimMember[], network: Network) {
+    this.#world = world;
+    this.#members = members;
+    this.#network = network;
+    const { weights } = world.odds.faults;
+    this.#lots = faultKinds.flatMap((kind) => Array.from({ length: weights[kind] }, () => kind));
+  }
+
+  begin(): void {
+    for (const member of this.#members) this.#skew(member);
+    if (this.#world.odds.faults.gapUs > 0) this.#next();
+  }
+
+  /** Everything heals, everybody is up. */
+  end(): void {
+    this.#running = false;
+    const { trace, sites } = this.#world;
+    if (trace.on) trace.line("heal");
+    this.#network.heal();
+    for (const member of this.#members) {
+      sites.disarm(member.id);
+      member.disk.heal();
+      member.wake();
+      member.start();
+    }
+  }
+
+  #next(): void {
+    const { queue, random, odds } = this.#world;
+    const { gapUs } = odds.faults;
+    queue.after(1 + random.integer(2 * gapUs), () => {
+      if (!this.#running) return;
+      const kind = this.#lots[random.integer(this.#lots.length)];
+      if (kind !== undefined) this.#happen(kind);
+      this.#next();
+    });
+  }
+
+  #happen(kind: FaultKind): void {
+    const { trace, sites } = this.#world;
+    const member = this.#anyMember();
+    if (trace.on) trace.line(`fault ${kind} (m${member.id})`);
+    sites.count(kind);
+    this.#acts[kind](member);
+  }
+
+  #anyMember(): SimMember {
+    const member = this.#members[this.#world.random.integer(this.#members.length)];
+    if (member === undefined) throw new RangeError("a cluster has members");
+    return member;
+  }
+
+  #leader(): SimMember | undefined {
+    return this.#members.find(({ member }) => member?.status().role === "leader");
+  }
+
+  #upTo(usMax: number): number {
+    return 1 + this.#world.random.integer(usMax);
+  }
+
+  #crash(member: SimMember): void {
+    if (!member.isUp) return;
+    member.crash("fault");
+    member.restartLater(this.#upTo(this.#world.odds.faults.downUsMax));
+  }
+
+  #stop(member: SimMember): void {
+    member.handle({ kind: "stop" });
+    this.#crash(member);
+  }
+
+  #armSite(member: SimMember): void {
+    const { random, sites } = this.#world;
+    const site = crashSites[random.integer(crashSites.length)];
+    if (site !== undefined && member.isUp) sites.arm(member.id, site, this.#upTo(passagesMax));
+  }
+
+  /** Two sides that do not hear one another, for a while. */
+  #split(isApart: (member: SimMember) => boolean): void {
+    const apart = new Set(this.#members.filter(isApart));
+    for (const a of this.#members) {
+      for (const b of this.#members) {
+        if (apart.has(a) !== apart.has(b)) this.#network.cut(a.id, b.id);
+      }
+    }
+    this.#mendLater();
+  }
+
+  /** A member that hears but is not heard, or the other way round, by all or by one. */
+  #cutOneWay(member: SimMember): void {
+    const { random } = this.#world;
+    const [outwards, one] = [random.oneIn(2), random.oneIn(2) ? this.#anyMember() : undefined];
+    for (const other of this.#members) {
+      if (other === member || (one !== undefined && other !== one)) continue;
+      if (outwards) this.#network.cut(member.id, other.id);
+      else this.#network.cut(other.id, member.id);
+    }
+    this.#mendLater();
+  }
+
+  #mendLater(): void {
+    const us = this.#upTo(this.#world.odds.faults.cutUsMax);
+    this.#world.queue.after(us, () => this.#network.mend());
+  }
+
+  #slowDown({ disk }: SimMember): void {
+    disk.slowness = this.#upTo(slownessMax);
+    this.#world.queue.after(this.#upTo(this.#world.odds.faults.pauseUsMax), () => {
+      disk.slowness = 1;
+    });
+  }
+
+  #skew({ clock }: SimMember): void {
+    const { random, odds } = this.#world;
+    clock.setRate(1 + (random.integer(2 * odds.driftMax + 1) - odds.driftMax) / 1000);
+  }
+}

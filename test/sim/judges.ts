@@ -1,0 +1,73 @@
+// The checkers of one run, and who of them hears of what.
+import type { Applier } from "../../src/apply/applier.ts";
+import type { MemberId } from "../../src/base/brand.ts";
+import type { MemberStatus } from "../../src/member/service.ts";
+import type { LogWrite, RaftLog } from "../../src/storage/log.ts";
+import { Answers } from "./checkers/answers.ts";
+import { Committed } from "./checkers/committed.ts";
+import { EqualState } from "./checkers/equalState.ts";
+import { History } from "./checkers/history.ts";
+import { LogMatching } from "./checkers/logMatching.ts";
+import { OneLeader } from "./checkers/oneLeader.ts";
+import { Serializable } from "./checkers/serializable.ts";
+import { Writes } from "./checkers/writes.ts";
+import type { DurableRecord } from "./durableRecord.ts";
+import type { EventQueue } from "./eventQueue.ts";
+
+export class Judges {
+  readonly history: History;
+  readonly writes = new Writes();
+  readonly answers: Answers;
+  readonly serializable: Serializable;
+  readonly #disks: ReadonlyMap<MemberId, DurableRecord>;
+  readonly #oneLeader = new OneLeader();
+  readonly #logMatching = new LogMatching();
+  readonly #committed: Committed;
+  readonly #equalState = new EqualState();
+
+  constructor(queue: EventQueue, disks: ReadonlyMap<MemberId, DurableRecord>) {
+    this.history = new History((revision, changes) =>
+      this.writes.onRevision(revision, changes, queue.nowUs),
+    );
+    this.answers = new Answers(this.history, this.writes);
+    this.serializable = new Serializable(this.answers);
+    this.#disks = disks;
+    this.#committed = new Committed(disks);
+  }
+
+  /** Entries that are known to be committed. */
+  get committedCount(): number {
+    return this.#committed.count;
+  }
+
+  onStart(id: MemberId, applier: Applier): void {
+    this.#committed.onStart(id);
+    this.serializable.onStart(id);
+    this.history.onStart(id, applier.revision);
+    this.#compareStates(id, applier);
+    applier.store.listen({
+      wantsPrevRows: false,
+      onChanges: (revision, changes) => this.history.onChanges(id, revision, changes),
+    });
+  }
+
+  onSave(id: MemberId, write: LogWrite, log: RaftLog): void {
+    this.#logMatching.onSave(id, write, log);
+  }
+
+  onDurable(id: MemberId): void {
+    const disk = this.#disks.get(id);
+    if (disk !== undefined) this.#oneLeader.onDurable(id, disk.hardState);
+  }
+
+  afterTurn(status: MemberStatus, log: RaftLog, applier: Applier): void {
+    if (this.#oneLeader.afterTurn(status)) this.#committed.onLeader(status, log);
+    this.#committed.afterTurn(status, log);
+    this.#compareStates(status.id, applier);
+  }
+
+  #compareStates(id: MemberId, applier: Applier): void {
+    const { applied, revision } = applier;
+    this.#equalState.see(id, { applied, revision, hash: applier.store.stateHash() });
+  }
+}

@@ -1,0 +1,148 @@
+// Everything that one seed decides beforehand: size, network, disks, faults and load.
+import type { Prng } from "../../src/base/prng.ts";
+
+/** "Once in so many"; 0 is never. Times in microseconds of virtual time. */
+export interface Odds {
+  readonly members: number;
+  readonly faultsUs: number;
+  readonly network: NetworkOdds;
+  readonly disk: DiskOdds;
+  readonly faults: FaultOdds;
+  readonly load: LoadOdds;
+  /** A member's clock is off by at most this, in parts of 1000. */
+  readonly driftMax: number;
+  /** From the first event of a turn to its end. */
+  readonly turnUsMax: number;
+}
+
+export interface NetworkOdds {
+  readonly delayUsMin: number;
+  readonly delayUsMax: number;
+  readonly loss: number;
+  readonly double: number;
+  /** A frame that may be overtaken by later ones. */
+  readonly reorder: number;
+}
+
+export interface DiskOdds {
+  readonly syncUsMax: number;
+  readonly storeUsMax: number;
+  /** A save whose completion takes a hundred times longer. */
+  readonly stall: number;
+  /** A save that fails, and with it the member. */
+  readonly fail: number;
+}
+
+export interface FaultOdds {
+  /** Mean time between faults; 0: none. */
+  readonly gapUs: number;
+  readonly downUsMax: number;
+  readonly pauseUsMax: number;
+  readonly cutUsMax: number;
+  /** Shares of each kind. */
+  readonly weights: Readonly<Record<FaultKind, number>>;
+}
+
+export const faultKinds = [
+  "crash",
+  "crashLeader",
+  "crashAll",
+  "crashAtSite",
+  "stop",
+  "campaign",
+  "pause",
+  "split",
+  "isolate",
+  "cutOneWay",
+  "heal",
+  "slowDisk",
+  "clock",
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+export interface LoadOdds {
+  readonly clients: number;
+  readonly keys: number;
+  readonly thinkUsMax: number;
+  /** A request that its client gives up before the answer. */
+  readonly giveUp: number;
+  /** A value of kilobytes. */
+  readonly large: number;
+  readonly serializable: number;
+  readonly compact: number;
+}
+
+export function drawOdds(random: Prng): Odds {
+  const pick = (...values: readonly number[]): number => values[random.integer(values.length)] ?? 0;
+  const weights = drawWeights(random);
+  return {
+    members: pick(1, 3, 3, 3, 3, 3, 3, 5, 5),
+    faultsUs: pick(8, 15, 25) * 1e6,
+    network: {
+      delayUsMin: pick(20, 200),
+      delayUsMax: pick(300, 2_000, 20_000, 80_000),
+      loss: pick(0, 0, 50, 10),
+      double: pick(0, 100, 10),
+      reorder: pick(0, 100, 5),
+    },
+    disk: {
+      syncUsMax: pick(50, 1_000, 10_000, 60_000),
+      storeUsMax: pick(500, 20_000, 500_000),
+      stall: pick(0, 0, 300, 50),
+      fail: pick(0, 0, 0, 2_000),
+    },
+    faults: {
+      gapUs: pick(0, 300_000, 1_000_000, 1_000_000, 3_000_000),
+      downUsMax: pick(5_000, 500_000, 4_000_000),
+      pauseUsMax: pick(200_000, 3_000_000),
+      cutUsMax: pick(500_000, 3_000_000, 10_000_000),
+      weights,
+    },
+    load: {
+      clients: pick(1, 3, 5, 8),
+      keys: pick(1, 2, 4, 10),
+      thinkUsMax: pick(20_000, 100_000, 300_000, 1_000_000),
+      giveUp: pick(0, 0, 20),
+      large: pick(0, 20),
+      serializable: pick(2, 5, 20),
+      compact: pick(0, 0, 100, 20),
+    },
+    driftMax: pick(0, 10, 150),
+    turnUsMax: pick(1, 50, 1_000),
+  };
+}
+
+/** A seed that draws every kind tells less than one that insists on a few. */
+function drawWeights(random: Prng): Readonly<Record<FaultKind, number>> {
+  const draw = (): number => (random.oneIn(2) ? random.integer(4) : 0);
+  return {
+    crash: draw(),
+    crashLeader: draw(),
+    crashAll: random.oneIn(4) ? 1 : 0,
+    crashAtSite: 1 + draw(),
+    stop: draw(),
+    campaign: draw(),
+    pause: draw(),
+    split: draw(),
+    isolate: draw(),
+    cutOneWay: draw(),
+    heal: 1 + draw(),
+    slowDisk: draw(),
+    clock: random.integer(2),
+  };
+}
+
+/** One line per group, for a failing seed. */
+export function describeOdds(odds: Odds): readonly string[] {
+  return Object.entries(odds).map(([name, value]) =>
+    typeof value === "number" ? `${name} ${value}` : `${name} ${describeGroup(value)}`,
+  );
+}
+
+const describeGroup = (group: object): string =>
+  Object.entries(group)
+    .map(
+      ([name, value]) =>
+        `${name}=${typeof value === "object" ? `(${describeGroup(value)})` : value}`,
+    )
+    .join(" ");

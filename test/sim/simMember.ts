@@ -1,0 +1,219 @@
+// One member over all of its lives: boots, runs its turns, sleeps, dies in the middle of anything.
+import { Applier } from "../../src/apply/applier.ts";
+import { Mistake } from "../../src/base/assert.ts";
+import type { MemberId } from "../../src/base/brand.ts";
+import { silentLog } from "../../src/base/ports.ts";
+import type { Prng } from "../../src/base/prng.ts";
+import { bootMember } from "../../src/member/boot.ts";
+import { defaultTiming, type MemberEvent } from "../../src/member/events.ts";
+import type { Member } from "../../src/member/member.ts";
+import type { MemberService } from "../../src/member/service.ts";
+import type { RaftLog } from "../../src/storage/log.ts";
+import type { SimDisk } from "./disk.ts";
+import type { Doubles } from "./doubles.ts";
+import type { EventQueue } from "./eventQueue.ts";
+import type { Judges } from "./judges.ts";
+import type { Network } from "./network.ts";
+import type { Odds } from "./odds.ts";
+import { SimClock } from "./simClock.ts";
+import { CrashSignal, type Sites } from "./sites.ts";
+import type { Trace } from "./trace.ts";
+import { Violation } from "./violation.ts";
+
+/** What all members of a run share. */
+export interface World {
+  readonly queue: EventQueue;
+  readonly random: Prng;
+  readonly trace: Trace;
+  readonly sites: Sites;
+  readonly odds: Odds;
+  readonly doubles: Doubles;
+}
+
+export interface SimMemberParts {
+  readonly id: MemberId;
+  readonly disk: SimDisk;
+  readonly network: Network;
+  readonly judges: Judges;
+  /** Whoever waits for an answer of this life will not get one. */
+  readonly onCrash: (id: MemberId) => void;
+}
+
+interface Life {
+  readonly member: Member;
+  readonly service: MemberService;
+  readonly applier: Applier;
+  readonly log: RaftLog;
+  turnDue: boolean;
+}
+
+export class SimMember {
+  readonly id: MemberId;
+  readonly disk: SimDisk;
+  readonly clock: SimClock;
+  readonly #world: World;
+  readonly #parts: SimMemberParts;
+  #life: Life | undefined;
+  /** Counts births and deaths: what was to happen in an earlier life does not. */
+  #lifeNumber = 0;
+  #incarnation = 0;
+  #pausedUntilUs = 0;
+
+  constructor(world: World, parts: SimMemberParts) {
+    this.id = parts.id;
+    this.disk = parts.disk;
+    this.clock = new SimClock(world.queue);
+    this.#world = world;
+    this.#parts = parts;
+  }
+
+  get isUp(): boolean {
+    return this.#life !== undefined;
+  }
+
+  /** Of the present life. */
+  get member(): Member | undefined {
+    return this.#life?.member;
+  }
+
+  get applier(): Applier | undefined {
+    return this.#life?.applier;
+  }
+
+  start(): void {
+    if (this.#life !== undefined) return;
+    const { judges, network, disk } = this.#parts;
+    const { trace, doubles, random } = this.#world;
+    this.#incarnation++;
+    this.#lifeNumber++;
+    const { log, engine } = disk.open();
+    const raftLog = doubles.log?.(log, (us, run) => this.later(us, run)) ?? log;
+    const link = network.linkOf(this.id);
+    const member = bootMember(
+      {
+        clusterId: 9n,
+        id: this.id,
+        incarnation: this.#incarnation,
+        timing: defaultTiming,
+        members: [],
+      },
+      {
+        clock: this.clock,
+        random,
+        log: silentLog,
+        link: doubles.link?.(link, this.id) ?? link,
+        raftLog,
+        engine: doubles.engine?.(engine) ?? engine,
+        requestTurn: () => this.#requestTurn(),
+        fail: (error) => this.#onFail(error),
+      },
+    );
+    const applier = member.state;
+    if (!(applier instanceof Applier)) throw new Mistake("a member reads from its applier");
+    const service = doubles.service?.(member) ?? member;
+    this.#life = { member, service, applier, log, turnDue: false };
+    if (trace.on) trace.line(`m${this.id} starts, life ${this.#incarnation} at ${applier.applied}`);
+    judges.onStart(this.id, applier);
+    this.#tickLater();
+  }
+
+  /** The member is gone at once. */
+  crash(why: string): void {
+    if (this.#life === undefined) return;
+    const { trace, sites } = this.#world;
+    this.#life = undefined;
+    this.#lifeNumber++;
+    this.#pausedUntilUs = 0;
+    sites.disarm(this.id);
+    const kept = this.disk.crash();
+    if (trace.on) trace.line(`m${this.id} dies (${why}), ${kept} unfinished writes survive`);
+    this.#parts.onCrash(this.id);
+  }
+
+  /** Nothing happens to the member until then; what was to happen comes late, ticks only once. */
+  pause(us: number): void {
+    this.#pausedUntilUs = this.#world.queue.nowUs + us;
+  }
+
+  wake(): void {
+    this.#pausedUntilUs = 0;
+  }
+
+  handle(event: MemberEvent): void {
+    this.run((member) => member.handle(event));
+  }
+
+  receive(from: MemberId, bytes: Uint8Array): void {
+    if (this.#life === undefined) return;
+    this.later(0, () => this.handle({ kind: "frame", from, bytes }));
+  }
+
+  /** Something outside of the member happens to its service, in its thread. */
+  visit(act: (service: MemberService) => void): void {
+    this.run((_, service) => act(service));
+  }
+
+  /** After a time, in this life, when the member is awake. */
+  later(delayUs: number, run: () => void): void {
+    const { queue } = this.#world;
+    const life = this.#lifeNumber;
+    queue.after(delayUs, () => {
+      if (life !== this.#lifeNumber) return;
+      if (queue.nowUs < this.#pausedUntilUs) this.later(this.#pausedUntilUs - queue.nowUs, run);
+      else this.run(run);
+    });
+  }
+
+  /** Runs code of the member: it may die of it, but it may not make a mistake. */
+  run(act: (member: Member, service: MemberService) => void): void {
+    const life = this.#life;
+    if (life === undefined) return;
+    try {
+      act(life.member, life.service);
+    } catch (error) {
+      if (error instanceof CrashSignal) this.#die(error.message);
+      else if (error instanceof Violation) throw error;
+      else throw new Violation("member", `m${this.id} throws ${String(error)}`, { cause: error });
+    }
+  }
+
+  #die(why: string): void {
+    this.crash(why);
+    const { random, odds } = this.#world;
+    this.restartLater(1 + random.integer(odds.faults.downUsMax));
+  }
+
+  restartLater(us: number): void {
+    const life = this.#lifeNumber;
+    this.#world.queue.after(us, () => {
+      if (life === this.#lifeNumber) this.start();
+    });
+  }
+
+  // The log is told to fail within its own completion: the member dies of it right there.
+  #onFail(error: Error): void {
+    if (!/EIO/.test(error.message)) {
+      throw new Violation("member", `m${this.id} fails: ${error.message}`, { cause: error });
+    }
+    throw new CrashSignal(error.message);
+  }
+
+  #requestTurn(): void {
+    const life = this.#life;
+    if (life === undefined || life.turnDue) return;
+    life.turnDue = true;
+    const { random, odds } = this.#world;
+    this.later(random.integer(odds.turnUsMax), () => {
+      life.turnDue = false;
+      life.member.turn();
+      this.#parts.judges.afterTurn(life.member.status(), life.log, life.applier);
+    });
+  }
+
+  #tickLater(): void {
+    this.later(this.clock.trueUs(defaultTiming.tickMs * 1000), () => {
+      this.#tickLater();
+      this.handle({ kind: "tick" });
+    });
+  }
+}
