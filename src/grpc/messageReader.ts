@@ -26,7 +26,7 @@ const noBody = Buffer.alloc(0);
 
 export class MessageReader {
   readonly #messageBytesMax: number;
-  readonly #prefix = Buffer.alloc(messagePrefixBytes);
+  readonly #prefix = Buffer.allocUnsafe(messagePrefixBytes);
   #prefixHave = 0;
   #length = 0;
   #body: Buffer = noBody;
