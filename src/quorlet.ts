@@ -3,6 +3,16 @@
 export { EtcdError, StatusCode } from "./base/errors.ts";
 export { Client } from "./client/client.ts";
 export {
+  type DeleteResult,
+  type Header,
+  Pair,
+  type PutResult,
+  type RangeResult,
+  type TxnOpResult,
+  type TxnResult,
+} from "./client/results.ts";
+export { compare, op, type Txn } from "./client/txn.ts";
+export {
   Cluster,
   type ClusterOptions,
   type MemberHandle,
