@@ -1,20 +1,23 @@
 // One operation at one member: hands it over, and lets the checkers judge what comes back.
 import type { Outcome, RangeResult } from "../../src/apply/outcome.ts";
-import type { MemberId } from "../../src/base/brand.ts";
 import {
   EtcdError,
   errCompacted,
   errFutureRevision,
   errTooManyRequests,
 } from "../../src/base/errors.ts";
+import { defaultTiming, requestTicksMax } from "../../src/member/events.ts";
 import type { MemberService } from "../../src/member/service.ts";
 import type { RangeRequest } from "../../src/proto/kv.ts";
 import type { Judges } from "./judges.ts";
 import { describeOperation, markerKey, type Operation, type OperationState } from "./operation.ts";
 import { listRequest, type Requests, rangeRequest } from "./requests.ts";
+import type { SimMember } from "./simMember.ts";
 import { check, Violation } from "./violation.ts";
 
 const name = "call";
+/** Ticks of its member that a request may take: the time it has, and a tick at either end. */
+const answerTicksMax = requestTicksMax(defaultTiming) + 2;
 
 export interface CallParts {
   readonly judges: Judges;
@@ -27,17 +30,19 @@ export interface CallParts {
 
 export class Call {
   readonly op: Operation;
-  readonly at: MemberId;
+  readonly at: SimMember;
   readonly #parts: CallParts;
   #answered = false;
+  #beginTick = 0;
 
-  constructor(op: Operation, at: MemberId, parts: CallParts) {
+  constructor(op: Operation, at: SimMember, parts: CallParts) {
     this.op = op;
     this.at = at;
     this.#parts = parts;
   }
 
   begin(service: MemberService): void {
+    this.#beginTick = this.at.ticks;
     const { action } = this.op;
     const write = this.#parts.requests.write(action);
     if (write !== undefined) {
@@ -57,10 +62,16 @@ export class Call {
     }
   }
 
-  /** A member promises exactly one answer to each call. */
+  /** A member promises exactly one answer to each call, in time. */
   #answer(): void {
     check(!this.#answered, name, () => `${describeOperation(this.op)} is answered twice`);
     this.#answered = true;
+    const ticks = this.at.ticks - this.#beginTick;
+    check(
+      ticks <= answerTicksMax,
+      name,
+      () => `m${this.at.id} lets ${describeOperation(this.op)} wait for ${ticks} ticks`,
+    );
   }
 
   #onRefused(error: EtcdError): void {
@@ -111,7 +122,7 @@ export class Call {
     const key = "key" in action ? action.key : undefined;
     const at = action.kind === "old" ? action.revision : 0;
     if ("serializable" in action && action.serializable) {
-      serializable.read(this.at, op, result, key);
+      serializable.read(this.at.id, op, result, key);
     } else op.seen = answers.read(op, result, { key, at, stale: false });
   }
 

@@ -27,6 +27,8 @@ export interface DiskParts {
 
 const healed: DiskOdds = { syncUsMax: 500, storeUsMax: 5_000, stall: 0, fail: 0 };
 const stallFactor = 100;
+/** The slowest disk, at its worst. */
+const delayUsMax = 15_000_000;
 
 export class SimDisk {
   readonly #parts: DiskParts;
@@ -79,7 +81,7 @@ export class SimDisk {
       sites.count("disk.stall");
       us *= stallFactor;
     }
-    return us * this.slowness;
+    return Math.min(us * this.slowness, delayUsMax);
   }
 
   #watchedEngine(): Engine {

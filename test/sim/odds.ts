@@ -92,7 +92,7 @@ export function drawOdds(random: Prng): Odds {
       fail: pick(0, 0, 0, 2_000),
     },
     faults: {
-      gapUs: pick(0, 300_000, 1_000_000, 1_000_000, 3_000_000),
+      gapUs: pick(0, 100_000, 300_000, 1_000_000, 3_000_000),
       downUsMax: pick(5_000, 500_000, 4_000_000),
       pauseUsMax: pick(200_000, 3_000_000),
       cutUsMax: pick(500_000, 3_000_000, 10_000_000),

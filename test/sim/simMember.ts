@@ -58,6 +58,7 @@ export class SimMember {
   #lifeNumber = 0;
   #incarnation = 0;
   #pausedUntilUs = 0;
+  #ticks = 0;
 
   constructor(world: World, parts: SimMemberParts) {
     this.id = parts.id;
@@ -69,6 +70,11 @@ export class SimMember {
 
   get isUp(): boolean {
     return this.#life !== undefined;
+  }
+
+  /** Ticks that it was given, in all of its lives. */
+  get ticks(): number {
+    return this.#ticks;
   }
 
   /** Of the present life. */
@@ -213,6 +219,7 @@ export class SimMember {
   #tickLater(): void {
     this.later(this.clock.trueUs(defaultTiming.tickMs * 1000), () => {
       this.#tickLater();
+      this.#ticks++;
       this.handle({ kind: "tick" });
     });
   }

@@ -62,7 +62,7 @@ export class Workload {
 
   /** What the member had not answered is not answered any more. */
   onCrash(id: MemberId): void {
-    for (const [call] of [...this.#open]) if (call.at === id) this.#settle(call, "unknown");
+    for (const [call] of [...this.#open]) if (call.at.id === id) this.#settle(call, "unknown");
   }
 
   /** One put at one member, by nobody in particular. */
@@ -89,7 +89,7 @@ export class Workload {
       return;
     }
     const onEnd = (state: OperationState, op: Operation): void => {
-      if (state !== "done") retry();
+      if (state === "unknown") retry();
       else {
         this.#intents.learn(client.id, op);
         this.#think(client);
@@ -122,7 +122,7 @@ export class Workload {
     this.#judges.writes.onCall(op);
     if (trace.on)
       trace.line(`client ${client} asks m${member.id} #${op.id} ${describeAction(action)}`);
-    const call = new Call(op, member.id, this.#callParts);
+    const call = new Call(op, member, this.#callParts);
     this.#open.set(call, (state) => onEnd(state, op));
     member.later(0, () => member.visit((service) => call.begin(service)));
     if (random.oneIn(odds.load.giveUp)) {
@@ -132,7 +132,7 @@ export class Workload {
 
   #onEnd(call: Call, state: OperationState, error: EtcdError | undefined): void {
     this.#settle(call, state, error);
-    this.#world.sites.pass(call.at, "answer");
+    this.#world.sites.pass(call.at.id, "answer");
   }
 
   /** First answer, crash or end of patience counts. */

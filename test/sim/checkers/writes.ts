@@ -22,7 +22,7 @@ export class Writes {
   readonly #tombstones: Tombstone[] = [];
 
   onCall(op: Operation): void {
-    const value = valueOf(op.action);
+    const value = writtenValue(op.action);
     if (value !== undefined) this.#byValue.set(value, op);
     if (op.action.kind === "delete") this.#deletes.push(op);
   }
@@ -104,6 +104,6 @@ export class Writes {
   }
 }
 
-function valueOf(action: Action): string | undefined {
+function writtenValue(action: Action): string | undefined {
   return "value" in action ? action.value : undefined;
 }
