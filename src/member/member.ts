@@ -89,7 +89,11 @@ export class Member implements MemberService {
       waitTicksMax,
       resendTicksMin: 2 * config.timing.electionTicks,
     });
-    this.#reads = new Reads({ waitTicksMax, retryTicks: Math.ceil(500 / config.timing.tickMs) });
+    this.#reads = new Reads({
+      incarnation: config.incarnation,
+      waitTicksMax,
+      retryTicks: Math.ceil(500 / config.timing.tickMs),
+    });
     this.#outbox = new Outbox(ports.link);
     this.#pump = new Pump({
       raft: core.raft,

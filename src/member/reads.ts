@@ -13,6 +13,13 @@ import type { ReadCompletion } from "./service.ts";
 /** Unanswered reads above this are refused. */
 export const readsMax = 200_000;
 
+/**
+ * Ids of one life of a member; so many lives later they come round. A leader may still hold a round
+ * that an earlier life asked for: under the same id its answer, an older index, would serve a new read.
+ */
+const idsPerLife = 2 ** 40;
+const livesApart = 2 ** 12;
+
 interface Round {
   readonly completions: readonly ReadCompletion[];
   readonly bornTick: number;
@@ -34,11 +41,13 @@ export class Reads {
   readonly #rounds = new Map<number, Round>();
   /** Confirmed, waiting for the applied index; in order of confirmation. */
   #confirmed: Confirmed[] = [];
-  #lastRequestId = 0;
+  #lastRequestId: number;
   #count = 0;
   #tick = 0;
 
-  constructor(options: { waitTicksMax: number; retryTicks: number }) {
+  /** @param options.incarnation differs from that of any recent life of this member. */
+  constructor(options: { incarnation: number; waitTicksMax: number; retryTicks: number }) {
+    this.#lastRequestId = (options.incarnation % livesApart) * idsPerLife;
     this.#waitTicksMax = options.waitTicksMax;
     this.#retryTicks = options.retryTicks;
   }

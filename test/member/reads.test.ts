@@ -20,7 +20,7 @@ class Reader implements ReadCompletion {
 function setUp(): { reads: Reads; asked: number[]; ask: (id: number) => void } {
   const asked: number[] = [];
   return {
-    reads: new Reads({ waitTicksMax: 70, retryTicks: 5 }),
+    reads: new Reads({ incarnation: 0, waitTicksMax: 70, retryTicks: 5 }),
     asked,
     ask: (id) => void asked.push(id),
   };
@@ -80,6 +80,21 @@ test("a silent round is retried every five ticks and refused after its time", ()
   assert.equal(reader.error, undefined);
   reads.tick(ask);
   assert.equal(reader.error, errTimeout);
+});
+
+test("ids of one life are not those of another, and pass as safe integers", () => {
+  const asked = [1, 2, 3, 4095, 4096, 4097, 2 ** 32 - 1].map((incarnation) => {
+    const reads = new Reads({ incarnation, waitTicksMax: 70, retryTicks: 5 });
+    let id = 0;
+    reads.add(new Reader());
+    reads.askTurn((requestId) => {
+      id = requestId;
+    });
+    assert.ok(Number.isSafeInteger(id) && id > 0, `incarnation ${incarnation}`);
+    return id;
+  });
+  // Rounds outlive a few seconds at most, so far fewer lives than it takes to come round.
+  assert.equal(new Set(asked.slice(0, 5)).size, 5);
 });
 
 test("a new leader is asked at once", () => {
