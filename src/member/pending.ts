@@ -18,6 +18,8 @@ export const batchBytesMax = 1 << 20;
  * member answers at once, a busy one pays for a sync, a frame and a quorum round less often.
  */
 export const batchesInFlightMax = 2;
+/** Handed to raft at once, unless a single batch is larger: all of it becomes one message to a leader. */
+export const proposalBytesMax = 8 << 20;
 /** Unanswered commands above this are refused. */
 export const pendingBytesMax = 64 << 20;
 export const pendingCommandsMax = 200_000;
@@ -50,6 +52,8 @@ export class Pending {
   #sequence = 0;
   #bodyBytes = 0;
   #openBodyBytes = 0;
+  /** When the first command of the open batch came. */
+  #openTick = 0;
   #commands = 0;
   #tick = 0;
   #electionTick = Number.NEGATIVE_INFINITY;
@@ -79,6 +83,7 @@ export class Pending {
     }
     if (this.#builder.count > 0 && this.#builder.byteLength + body.length > batchBytesMax)
       this.#seal();
+    if (this.#builder.count === 0) this.#openTick = this.#tick;
     this.#builder.add(kind, body);
     this.#collected.push(completion);
     this.#commands++;
@@ -101,7 +106,7 @@ export class Pending {
     const batches = this.#sealed;
     this.#sealed = [];
     for (const batch of batches) this.#waiting.set(batch.sequence, batch);
-    propose(batches.map((batch) => batch.data));
+    proposeInPieces(batches, propose);
   }
 
   /**
@@ -112,7 +117,8 @@ export class Pending {
     if (this.#waiting.size === 0) return undefined;
     const batch = this.#find(data);
     if (batch === undefined) return undefined;
-    this.#forget(batch);
+    this.#waiting.delete(batch.sequence);
+    this.#uncount(batch);
     return batch.completions;
   }
 
@@ -147,13 +153,16 @@ export class Pending {
     this.#tick++;
     let resend = false;
     for (const batch of this.#waiting.values()) {
-      if (this.#tick - batch.bornTick >= this.#waitTicksMax) {
-        this.#forget(batch);
-        refuseAll(batch.completions, this.#timeoutError(batch));
+      if (this.#isLate(batch.bornTick)) {
+        this.#waiting.delete(batch.sequence);
+        this.#refuseLate(batch);
       } else if (this.#tick - batch.sentTick >= batch.resendTicks) {
         resend = true;
       }
     }
+    // Commands that found no room among the batches under way wait no longer than the others.
+    if (this.#builder.count > 0 && this.#isLate(this.#openTick))
+      this.#refuseLate(this.#closeOpen());
     if (resend) this.#proposeAgain(propose);
   }
 
@@ -169,23 +178,28 @@ export class Pending {
   }
 
   #seal(): void {
+    this.#sealed.push(this.#closeOpen());
+  }
+
+  #closeOpen(): Batch {
     this.#sequence++;
     const origin = {
       member: this.#self,
       incarnation: this.#incarnation,
       sequence: this.#sequence,
     };
-    this.#sealed.push({
+    const batch = {
       sequence: this.#sequence,
       data: this.#builder.finish(origin),
       completions: this.#collected,
       bodyBytes: this.#openBodyBytes,
-      bornTick: this.#tick,
+      bornTick: this.#openTick,
       sentTick: this.#tick,
       resendTicks: this.#resendTicksMin,
-    });
+    };
     this.#collected = [];
     this.#openBodyBytes = 0;
+    return batch;
   }
 
   #find(data: Uint8Array): Batch | undefined {
@@ -194,8 +208,16 @@ export class Pending {
     return this.#waiting.get(origin.sequence);
   }
 
-  #forget(batch: Batch): void {
-    this.#waiting.delete(batch.sequence);
+  #isLate(bornTick: number): boolean {
+    return this.#tick - bornTick >= this.#waitTicksMax;
+  }
+
+  #refuseLate(batch: Batch): void {
+    this.#uncount(batch);
+    refuseAll(batch.completions, this.#timeoutError(batch));
+  }
+
+  #uncount(batch: Batch): void {
     this.#commands -= batch.completions.length;
     this.#bodyBytes -= batch.bodyBytes;
   }
@@ -206,12 +228,27 @@ export class Pending {
       batch.sentTick = this.#tick;
       batch.resendTicks *= 2;
     }
-    propose(batches.map((batch) => batch.data));
+    proposeInPieces(batches, propose);
   }
 
   #timeoutError(batch: Batch): EtcdError {
     return batch.bornTick <= this.#electionTick ? errTimeoutLeaderFail : errTimeout;
   }
+}
+
+function proposeInPieces(batches: readonly Batch[], propose: ProposeBatches): void {
+  let piece: Uint8Array[] = [];
+  let bytes = 0;
+  for (const { data } of batches) {
+    if (piece.length > 0 && bytes + data.length > proposalBytesMax) {
+      propose(piece);
+      piece = [];
+      bytes = 0;
+    }
+    piece.push(data);
+    bytes += data.length;
+  }
+  if (piece.length > 0) propose(piece);
 }
 
 /** Hands each caller its outcome; positions agree. */

@@ -11,7 +11,14 @@ import {
   errTimeoutLeaderFail,
   errTooManyRequests,
 } from "../../src/base/errors.ts";
-import { answerAll, batchBytesMax, Pending, pendingBytesMax } from "../../src/member/pending.ts";
+import {
+  answerAll,
+  batchBytesMax,
+  batchesInFlightMax,
+  Pending,
+  pendingBytesMax,
+  proposalBytesMax,
+} from "../../src/member/pending.ts";
 import type { ProposalCompletion } from "../../src/member/service.ts";
 
 class Caller implements ProposalCompletion {
@@ -96,6 +103,45 @@ test("a large turn is cut into several entries, in order", () => {
     proposed.map((data) => batchOrigin(data).sequence),
     [1, 2, 3],
   );
+});
+
+test("what waits is handed over in pieces that fit a message, in order", () => {
+  const { pending } = setUp();
+  const big = new Uint8Array(batchBytesMax - 64);
+  const count = pendingBytesMax / batchBytesMax;
+  for (let i = 0; i < count; i++) pending.add(CommandKind.put, big, new Caller());
+  for (const send of ["proposeTurn", "onLeader"] as const) {
+    const pieces: (readonly Uint8Array[])[] = [];
+    pending[send]((datas) => void pieces.push(datas));
+    for (const piece of pieces) {
+      const bytes = piece.reduce((sum, data) => sum + data.length, 0);
+      assert.ok(bytes <= proposalBytesMax, `${send}: ${bytes} bytes at once`);
+    }
+    assert.deepEqual(
+      pieces.flat().map((data) => batchOrigin(data).sequence),
+      Array.from({ length: count }, (_, i) => i + 1),
+      send,
+    );
+  }
+});
+
+test("a command waits no longer for finding others under way", () => {
+  const { pending, propose } = setUp();
+  const callers = Array.from({ length: batchesInFlightMax + 3 }, () => new Caller());
+  const endedAt = new Map<Caller, number>();
+  for (let tick = 0; tick < 200; tick++) {
+    const caller = callers[tick];
+    if (caller) pending.add(CommandKind.put, body("a"), caller);
+    pending.proposeTurn(propose);
+    pending.tick(propose);
+    for (const each of callers) if (each.error && !endedAt.has(each)) endedAt.set(each, tick + 1);
+  }
+  // Those that share a batch end with the first of it.
+  assert.deepEqual(
+    callers.map((caller) => endedAt.get(caller)),
+    [70, 71, 72, 72, 72],
+  );
+  assert.equal(pending.commands, 0);
 });
 
 test("above the byte bound a command is refused at once, and room comes back", () => {
