@@ -1,8 +1,8 @@
 // From what the disk holds to a member that takes part: state machine first, then raft behind it.
 import { Applier } from "../apply/applier.ts";
-import { Mistake } from "../base/assert.ts";
 import type { Random } from "../base/ports.ts";
 import { RaftNode } from "../raft/node.ts";
+import { LogFault, type RaftLog } from "../storage/log.ts";
 import { Member, type MemberConfig, type MemberPorts } from "./member.ts";
 
 /** Data of one append to a peer; larger single entries travel alone. */
@@ -16,15 +16,11 @@ export const uncommittedBytesMax = 64 << 20;
 /**
  * Builds a member over an opened log and engine; it applies what is committed with its first turns.
  *
- * @throws {Mistake} when the store is ahead of the log: then the log has lost entries.
+ * @throws {LogFault} when log and store do not meet: then one of them has lost what was acknowledged.
  */
 export function bootMember(config: MemberConfig, ports: MemberPorts & { random: Random }): Member {
   const applier = Applier.open(ports.engine);
-  if (applier.applied > ports.raftLog.lastIndex()) {
-    throw new Mistake(
-      `the store holds entry ${applier.applied}, the log ends at ${ports.raftLog.lastIndex()}`,
-    );
-  }
+  checkMeeting(ports.raftLog, applier.applied);
   const raft = new RaftNode(
     {
       id: config.id,
@@ -43,4 +39,11 @@ export function bootMember(config: MemberConfig, ports: MemberPorts & { random: 
     ports.random,
   );
   return new Member(config, ports, { raft, applier });
+}
+
+function checkMeeting(log: RaftLog, applied: number): void {
+  const firstIndex = log.firstIndex();
+  const lastIndex = log.lastIndex();
+  if (applied >= firstIndex - 1 && applied <= lastIndex) return;
+  throw new LogFault({ kind: "unlikeStore", firstIndex, lastIndex, applied });
 }

@@ -53,6 +53,14 @@ export type LogTrouble =
   /** Every record is whole, but an index is missing between two of them. */
   | { readonly kind: "gap"; readonly file: string; readonly index: number }
   | { readonly kind: "termBackwards"; readonly file: string; readonly index: number }
+  /** Log and store are each whole, but one has lost what the other needs. */
+  | {
+      readonly kind: "unlikeStore";
+      readonly firstIndex: number;
+      readonly lastIndex: number;
+      /** Last entry that the store holds. */
+      readonly applied: number;
+    }
   | { readonly kind: "noSpace"; readonly file: string }
   | { readonly kind: "io"; readonly file: string; readonly code: string };
 
@@ -83,6 +91,10 @@ function describeTrouble(trouble: LogTrouble): string {
       return `the log misses the entries before index ${trouble.index} (log file ${trouble.file})`;
     case "termBackwards":
       return `terms go backwards at index ${trouble.index} of log file ${trouble.file}`;
+    case "unlikeStore":
+      return trouble.applied > trouble.lastIndex
+        ? `the log has lost entries: it ends at ${trouble.lastIndex}, the store holds entry ${trouble.applied}`
+        : `the store has lost entries: it ends at ${trouble.applied}, the log begins at ${trouble.firstIndex}`;
     case "noSpace":
       return `no space left on the disk for log file ${trouble.file}`;
     case "io":
