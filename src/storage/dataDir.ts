@@ -112,6 +112,8 @@ class DataDir implements ClaimedDataDir {
   readonly marker: DataMarker;
   readonly isNew: boolean;
   readonly #lock: DataDirLock;
+  /** By member, the last change of its identity: the next one begins behind it. */
+  readonly #changes = new Map<MemberId, Promise<unknown>>();
 
   constructor(directory: string, marker: DataMarker, isNew: boolean, lock: DataDirLock) {
     this.path = directory;
@@ -122,27 +124,41 @@ class DataDir implements ClaimedDataDir {
 
   async boot(id: MemberId): Promise<MemberBoot> {
     const directory = memberDirectory(this.path, id);
-    try {
-      const before = await readIdentity(directory);
-      const incarnation = before.boots + 1;
-      await writeIdentity(directory, { boots: incarnation, started: before.started });
-      return {
-        incarnation,
-        logDirectory: path.join(directory, "log"),
-        storeDirectory: path.join(directory, "store"),
-        mayCreate: !before.started,
-        markStarted: async () => {
-          if (!before.started)
-            await writeIdentity(directory, { boots: incarnation, started: true });
-        },
-      };
-    } catch (error) {
-      throw DataDirError.from(directory, error);
-    }
+    const { boots, started } = await this.#change(id, (before) => ({
+      ...before,
+      boots: before.boots + 1,
+    }));
+    return {
+      incarnation: boots,
+      logDirectory: path.join(directory, "log"),
+      storeDirectory: path.join(directory, "store"),
+      mayCreate: !started,
+      markStarted: async () => {
+        if (!started) await this.#change(id, (before) => ({ ...before, started: true }));
+      },
+    };
   }
 
   release(): Promise<void> {
     return this.#lock.release();
+  }
+
+  // One at a time, each from what the one before left: a life that ends early may still be marking its
+  // start when the next one counts its boot, and no boot may be counted twice.
+  #change(id: MemberId, alter: (before: Identity) => Identity): Promise<Identity> {
+    const directory = memberDirectory(this.path, id);
+    const change = async (): Promise<Identity> => {
+      try {
+        const identity = alter(await readIdentity(directory));
+        await writeIdentity(directory, identity);
+        return identity;
+      } catch (error) {
+        throw DataDirError.from(directory, error);
+      }
+    };
+    const changed = (this.#changes.get(id) ?? Promise.resolve()).then(change, change);
+    this.#changes.set(id, changed);
+    return changed;
   }
 }
 

@@ -167,6 +167,24 @@ test("each boot of a member has its own number", async () => {
   await claimed.release();
 });
 
+test("no boot is counted twice by a life that marks its start late", async () => {
+  const claimed = await claimDataDir(freshPath(), marker);
+  const first = await claimed.boot(firstId);
+  const second = await claimed.boot(firstId);
+  await first.markStarted();
+  const [third, , fourth] = await Promise.all([
+    claimed.boot(firstId),
+    second.markStarted(),
+    claimed.boot(firstId),
+  ]);
+  assert.deepEqual(
+    [first, second, third, fourth].map(({ incarnation }) => incarnation),
+    [1, 2, 3, 4],
+  );
+  assert.equal(fourth.mayCreate, false);
+  await claimed.release();
+});
+
 test("a member may create its log until it has started once", async () => {
   const claimed = await claimDataDir(freshPath(), marker);
   assert.equal((await claimed.boot(firstId)).mayCreate, true);
