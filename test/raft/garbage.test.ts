@@ -68,7 +68,7 @@ for (const role of ["follower", "candidate", "leader"]) {
           stage.tick([one], 1);
         }
         const { commit, lastIndex, applied } = stage.member(one).node.status();
-        assert.ok(applied <= commit && commit <= lastIndex);
+        assert.ok(applied <= commit && commit <= lastIndex, `${applied} ${commit} ${lastIndex}`);
         assert.deepEqual(stage.applied(one).slice(0, before.length), before);
       }),
       { numRuns: 300 },

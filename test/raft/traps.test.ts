@@ -90,7 +90,7 @@ test("etcd #11483, #20418: a read is answered, lost or silent, and a fresh id wo
   stage.act(two, ({ node }) => node.readIndex(2));
   stage.settle();
   const told = stage.tell();
-  assert.ok(told.includes("2 read 2 at 1"));
+  assert.ok(told.includes("2 read 2 at 1"), "the fresh id is answered");
   assert.ok(!told.some((line) => line.startsWith("2 read 1 ")), "its message died on the way");
   stage.tick([two], 20);
   assert.ok(stage.tell().includes("2 read 1 lost"), "with the leader goes the hope");
@@ -102,7 +102,7 @@ test("reads have bounds: more are lost at once, on both sides", () => {
   stage.cut([one]);
   for (let i = 0; i <= readsPendingMax; i++) stage.member(one).node.readIndex(i);
   stage.act(one, () => {});
-  assert.ok(stage.tell().includes(`1 read ${readsPendingMax} lost`));
+  assert.ok(stage.tell().includes(`1 read ${readsPendingMax} lost`), "the last has no room");
   for (let i = 0; i <= readsForwardedMax; i++) stage.member(two).node.readIndex(i);
   stage.act(two, () => {});
   assert.ok(stage.tell().includes("2 read 0 lost"), "the oldest makes room");
