@@ -68,11 +68,11 @@ export class SimCluster {
     id: MemberId,
     { durable, membership }: { durable: DurableRecord; membership: Membership },
   ): SimMember {
-    const { random, sites, odds } = world;
+    const { queue, random, sites, odds } = world;
     const { judges } = this;
     const disk = new SimDisk(
       {
-        ...{ id, random, sites, durable, odds: odds.disk },
+        ...{ id, queue, random, sites, durable, odds: odds.disk },
         later: (delayUs, run) => member.later(delayUs, run),
         onSave: (write, log) => judges.onSave(id, write, log),
         onDurable: () => judges.onDurable(id),

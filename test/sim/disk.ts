@@ -8,11 +8,13 @@ import { LogFault, type LogWrite, type RaftLog } from "../../src/storage/log.ts"
 import { MemoryEngine } from "../../src/storage/memory.ts";
 import { MemoryLog } from "../../src/storage/memoryLog.ts";
 import type { DurableRecord } from "./durableRecord.ts";
+import type { EventQueue } from "./eventQueue.ts";
 import type { DiskOdds } from "./odds.ts";
 import type { CrashSite, Sites } from "./sites.ts";
 
 export interface DiskParts {
   readonly id: MemberId;
+  readonly queue: EventQueue;
   readonly random: Prng;
   readonly sites: Sites;
   readonly odds: DiskOdds;
@@ -35,6 +37,8 @@ export class SimDisk {
   #odds: DiskOdds;
   #log: MemoryLog;
   #engine: MemoryEngine;
+  /** When the last save so far will be durable. */
+  #syncedUs = 0;
   /** Everything takes this many times longer. */
   slowness = 1;
 
@@ -43,11 +47,16 @@ export class SimDisk {
     this.#odds = parts.odds;
     this.#log = new MemoryLog({
       membership,
-      delay: (complete) => parts.later(this.#delayUs(this.#odds.syncUsMax), complete),
+      delay: (complete) => parts.later(this.#syncDelayUs(), complete),
     });
     this.#engine = new MemoryEngine({
       defer: (run) => parts.later(this.#delayUs(this.#odds.storeUsMax), run),
     });
+  }
+
+  /** When the last save so far will be durable. */
+  get syncedUs(): number {
+    return this.#syncedUs;
   }
 
   /** Log and store as the next life of the member finds them. */
@@ -62,6 +71,7 @@ export class SimDisk {
   crash(): number {
     const { random, durable } = this.#parts;
     const kept = random.integer(this.#log.pendingCount + 1);
+    this.#syncedUs = 0;
     this.#log = this.#log.afterCrash(kept);
     this.#engine = this.#engine.afterCrash();
     durable.reload(this.#log);
@@ -72,6 +82,13 @@ export class SimDisk {
   heal(): void {
     this.#odds = healed;
     this.slowness = 1;
+  }
+
+  /** Saves become durable in order. */
+  #syncDelayUs(): number {
+    const { nowUs } = this.#parts.queue;
+    this.#syncedUs = Math.max(this.#syncedUs, nowUs + this.#delayUs(this.#odds.syncUsMax));
+    return this.#syncedUs - nowUs;
   }
 
   #delayUs(usMax: number): number {

@@ -1,0 +1,85 @@
+// The simulator's command: many seeds at once, or one told line by line.
+//   npm run sim -- --seeds 1000 --from 1 --jobs 2
+//   npm run sim -- --seed 17 --trace
+import { execFileSync } from "node:child_process";
+import { parseArgs } from "node:util";
+import { projectRoot } from "../support/paths.ts";
+import { runPool } from "./pool.ts";
+import { runSeed, type Verdict } from "./runSeed.ts";
+import { Summary } from "./summary.ts";
+
+process.exitCode = await main();
+
+/** @returns the exit code: 1 when a seed failed, 2 for flags that make no sense. */
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: "string", default: "100" },
+      from: { type: "string", default: "1" },
+      jobs: { type: "string", default: "1" },
+      seed: { type: "string" },
+      trace: { type: "boolean", default: false },
+    },
+  });
+  const [count, from, jobs] = [Number(values.seeds), Number(values.from), Number(values.jobs)];
+  const one = values.seed === undefined ? from : Number(values.seed);
+  if (![count, from, jobs, one].every((n) => Number.isSafeInteger(n) && n >= 0) || jobs === 0) {
+    console.error("seeds, from, seed and jobs are whole numbers");
+    return 2;
+  }
+  if (values.seed !== undefined) return runOne(one, values.trace);
+  return await runMany({ from, count, jobs });
+}
+
+function runOne(seed: number, trace: boolean): number {
+  const traceSink = trace ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
+  const verdict = runSeed(seed, { traceSink });
+  const summary = new Summary();
+  summary.add(verdict);
+  if (verdict.violation !== undefined) report(verdict);
+  for (const line of summary.lines()) console.log(line);
+  return verdict.violation === undefined ? 0 : 1;
+}
+
+async function runMany(range: { from: number; count: number; jobs: number }): Promise<number> {
+  const summary = new Summary();
+  const onVerdict = (verdict: Verdict): void => {
+    summary.add(verdict);
+    if (verdict.violation !== undefined) report(verdict);
+    showProgress(summary, range.count);
+  };
+  if (range.jobs > 1) await runPool(range, onVerdict);
+  else {
+    for (let seed = range.from; seed < range.from + range.count; seed++) onVerdict(runSeed(seed));
+  }
+  if (process.stderr.isTTY) process.stderr.write("\n");
+  for (const line of summary.lines()) console.log(line);
+  return summary.failures === 0 ? 0 : 1;
+}
+
+/** Everything that one needs to see it again. */
+function report({ seed, violation, odds }: Verdict): void {
+  if (violation === undefined) return;
+  const at = (violation.atUs / 1e6).toFixed(6);
+  console.log(`seed ${seed} fails at ${at} s: ${violation.checker}: ${violation.message}`);
+  console.log(`  commit ${commit()}; npm run sim -- --seed ${seed} --trace`);
+  for (const line of odds) console.log(`  ${line}`);
+  console.log(violation.stack.replace(/^/gm, "    "));
+}
+
+function commit(): string {
+  const git = (...args: readonly string[]): string =>
+    execFileSync("git", args, { cwd: projectRoot, encoding: "utf8" }).trim();
+  try {
+    return `${git("rev-parse", "--short", "HEAD")}${git("status", "--porcelain") && " and changes"}`;
+  } catch {
+    return "unknown";
+  }
+}
+
+/** On a terminal one line that changes, elsewhere a line for each tenth. */
+function showProgress(summary: Summary, count: number): void {
+  const line = `${summary.seeds}/${count} seeds, ${summary.failures} failures, ${summary.speed()}`;
+  if (process.stderr.isTTY) process.stderr.write(`\r${line}`);
+  else if (summary.seeds % Math.ceil(count / 10) === 0) process.stderr.write(`${line}\n`);
+}

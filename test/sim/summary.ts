@@ -1,0 +1,55 @@
+// Sums over many seeds, for the closing lines.
+import type { Verdict } from "./runSeed.ts";
+
+export class Summary {
+  readonly #startedMs = performance.now();
+  readonly #faults = new Map<string, number>();
+  readonly #violations: string[] = [];
+  #seeds = 0;
+  #steps = 0;
+  #simulatedUs = 0;
+  #operations = 0;
+  #answered = 0;
+  #entries = 0;
+
+  get seeds(): number {
+    return this.#seeds;
+  }
+
+  get failures(): number {
+    return this.#violations.length;
+  }
+
+  add(verdict: Verdict): void {
+    this.#seeds++;
+    this.#steps += verdict.steps;
+    this.#simulatedUs += verdict.simulatedUs;
+    this.#operations += verdict.operations;
+    this.#answered += verdict.answered;
+    this.#entries += verdict.entries;
+    for (const [name, count] of verdict.faults) {
+      this.#faults.set(name, (this.#faults.get(name) ?? 0) + count);
+    }
+    const { seed, violation } = verdict;
+    if (violation) this.#violations.push(`${violation.checker}: seed ${seed}`);
+  }
+
+  /** Time that passed for the clusters, by real time. */
+  speed(): string {
+    const seconds = (performance.now() - this.#startedMs) / 1000;
+    return `${(this.#simulatedUs / 1e6 / seconds).toFixed(0)} simulated seconds per second`;
+  }
+
+  lines(): readonly string[] {
+    const faults = [...this.#faults].sort(([a], [b]) => (a < b ? -1 : 1));
+    return [
+      `${this.#seeds} seeds, ${(this.#simulatedUs / 1e6).toFixed(0)} s, ${this.speed()}`,
+      `${this.#steps} steps, ${this.#entries} entries committed`,
+      `${this.#operations} operations, ${this.#answered} answered`,
+      `faults: ${faults.map(([name, count]) => `${name} ${count}`).join(", ")}`,
+      this.#violations.length === 0
+        ? "no violations"
+        : `violations: ${this.#violations.join(", ")}`,
+    ];
+  }
+}
