@@ -1,6 +1,7 @@
 // Command line → frozen settings. Units are in the names; every mistake is one line.
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { LogLevel } from "./base/system.ts";
+import { type Address, addressText, parseAddress } from "./cluster/address.ts";
 
 export const membersMax = 9;
 
@@ -11,6 +12,33 @@ export interface DevConfig {
   readonly clientPorts: readonly number[];
   readonly host: string;
   readonly logLevel: LogLevel;
+}
+
+/** One member of a cluster whose others run elsewhere. */
+export interface MemberProcessConfig {
+  readonly name: string;
+  readonly dataDir: string;
+  /** All members, `name` among them; names and URLs differ. */
+  readonly initialCluster: readonly PeerSetting[];
+  /** Sets clusters apart that have the same peer URLs. */
+  readonly token: string;
+  readonly listenPeer: Address;
+  readonly listenClient: Address;
+  /** undefined: http:// and the client address. */
+  readonly advertiseClientUrl: string | undefined;
+  readonly logLevel: LogLevel;
+}
+
+export interface PeerSetting {
+  readonly name: string;
+  /** ws://host:port. */
+  readonly peerUrl: string;
+}
+
+/** What is called with checked settings, by command. */
+export interface Commands {
+  dev(config: DevConfig): Promise<void>;
+  member(config: MemberProcessConfig): Promise<void>;
 }
 
 /** Thrown for settings that cannot be; the message is one line for the user. */
@@ -27,11 +55,28 @@ interface DevFlags {
   readonly logLevel: LogLevel;
 }
 
-/** The `quorlet` command; `runDev` is called with checked settings. */
-export function command(runDev: (config: DevConfig) => Promise<void>): Command {
+interface MemberFlags {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly initialCluster: readonly PeerSetting[];
+  readonly initialClusterToken: string;
+  readonly listenPeer?: Address;
+  readonly listenClient: Address;
+  readonly advertiseClientUrl?: string;
+  readonly logLevel: LogLevel;
+}
+
+/** The `quorlet` command. */
+export function command(commands: Commands): Command {
   const program = new Command("quorlet")
     .description("An etcd-v3-compatible key-value cluster: one Raft member per worker thread.")
     .helpCommand(false);
+  addDev(program, commands);
+  addMember(program, commands);
+  return program;
+}
+
+function addDev(program: Command, commands: Commands): void {
   program
     .command("dev")
     .description("run a whole cluster in this process")
@@ -44,14 +89,43 @@ export function command(runDev: (config: DevConfig) => Promise<void>): Command {
     )
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option("--memory", "keep everything in memory; nothing survives the process")
-    .addOption(
-      new Option("--log-level <level>", "lines of JSON on stderr")
-        .choices(["debug", "info", "warn", "error", "silent"])
-        .default("warn"),
-    )
-    .action((flags: DevFlags) => runDev(devConfig(flags)));
-  return program;
+    .addOption(logLevelOption())
+    .action((flags: DevFlags) => commands.dev(devConfig(flags)));
 }
+
+function addMember(program: Command, commands: Commands): void {
+  program
+    .command("member")
+    .description("run one member of a cluster in this process, the others elsewhere")
+    .requiredOption("--name <name>", "which member of the initial cluster this is")
+    .requiredOption("--data-dir <dir>", "where its data lives")
+    .addOption(
+      new Option("--initial-cluster <list>", "all members: m1=ws://host:port,m2=ws://...")
+        .argParser(peerList)
+        .makeOptionMandatory(),
+    )
+    .option("--initial-cluster-token <token>", "sets this cluster apart", "quorlet-cluster")
+    .addOption(
+      new Option("--listen-peer <host:port>", "default: as in the initial cluster").argParser(
+        address(1),
+      ),
+    )
+    .addOption(
+      new Option("--listen-client <host:port>", "for clients; port 0: any free one")
+        .argParser(address(0))
+        .default({ host: "127.0.0.1", port: 2379 }, "127.0.0.1:2379"),
+    )
+    .addOption(
+      new Option("--advertise-client-url <url>", "default: as it listens").argParser(clientUrl),
+    )
+    .addOption(logLevelOption())
+    .action((flags: MemberFlags) => commands.member(memberConfig(flags)));
+}
+
+const logLevelOption = (): Option =>
+  new Option("--log-level <level>", "lines of JSON on stderr")
+    .choices(["debug", "info", "warn", "error", "silent"])
+    .default("warn");
 
 /** @throws {ConfigError} when flags contradict one another. */
 export function devConfig(flags: DevFlags): DevConfig {
@@ -71,6 +145,30 @@ export function devConfig(flags: DevFlags): DevConfig {
     logLevel: flags.logLevel,
   });
 }
+
+/** @throws {ConfigError} when flags contradict one another. */
+export function memberConfig(flags: MemberFlags): MemberProcessConfig {
+  const { name, initialCluster, listenClient, advertiseClientUrl } = flags;
+  const self = initialCluster.find((peer) => peer.name === name);
+  if (self === undefined) throw new ConfigError(`--initial-cluster does not name ${name}`);
+  if (advertiseClientUrl === undefined && isWildcard(listenClient.host)) {
+    throw new ConfigError(
+      `--listen-client ${addressText(listenClient)} is no address to call: say --advertise-client-url`,
+    );
+  }
+  return Object.freeze({
+    name,
+    dataDir: flags.dataDir,
+    initialCluster,
+    token: flags.initialClusterToken,
+    listenPeer: flags.listenPeer ?? peerAddress(self.peerUrl),
+    listenClient,
+    advertiseClientUrl,
+    logLevel: flags.logLevel,
+  });
+}
+
+const isWildcard = (host: string): boolean => /^(0\.0\.0\.0|[0:]+)$/.test(host);
 
 // 2379, 22379, 32379, ... as in etcd's own local cluster; from the seventh on any free port.
 function defaultPorts(members: number): readonly number[] {
@@ -92,4 +190,51 @@ function integer(min: number, max: number): (text: string) => number {
 
 function portList(text: string): readonly number[] {
   return text.split(",").map(integer(0, 65_535));
+}
+
+function address(portMin: number): (text: string) => Address {
+  return (text) => {
+    const found = parseAddress(text);
+    if (found === undefined || found.port < portMin) {
+      throw new InvalidArgumentError("It must be host:port.");
+    }
+    return found;
+  };
+}
+
+function peerAddress(url: string): Address {
+  const found = parseAddress(url.replace(/^ws:\/\//, ""));
+  if (found === undefined || found.port === 0 || !url.startsWith("ws://")) {
+    throw new InvalidArgumentError(`${url || "A peer URL"} must be ws://host:port.`);
+  }
+  return found;
+}
+
+function peerList(text: string): readonly PeerSetting[] {
+  const peers = text.split(",").map((entry) => {
+    const [, name, peerUrl] = /^([^=]+)=(.*)$/.exec(entry) ?? [];
+    if (name === undefined || peerUrl === undefined) {
+      throw new InvalidArgumentError("It must be a comma list of name=ws://host:port.");
+    }
+    peerAddress(peerUrl);
+    return { name, peerUrl };
+  });
+  if (peers.length > membersMax) {
+    throw new InvalidArgumentError(`It must name ${membersMax} members at most.`);
+  }
+  if (new Set(peers.map(({ name }) => name)).size < peers.length) {
+    throw new InvalidArgumentError("It repeats a name.");
+  }
+  if (new Set(peers.map(({ peerUrl }) => peerUrl)).size < peers.length) {
+    throw new InvalidArgumentError("It repeats a URL.");
+  }
+  return peers;
+}
+
+function clientUrl(text: string): string {
+  const found = parseAddress(text.replace(/^http:\/\//, ""));
+  if (found === undefined || found.port === 0 || !text.startsWith("http://")) {
+    throw new InvalidArgumentError("It must be http://host:port.");
+  }
+  return text;
 }

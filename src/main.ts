@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 // Process entry: settings, cluster, what the user sees, and the order of leaving.
 import { Cluster, type MemberNotice } from "./cluster/cluster.ts";
+import { type ClusterSeed, type MemberSeed, seedMembers } from "./cluster/identity.ts";
+import { SoloMember } from "./cluster/solo.ts";
 import { StartError } from "./cluster/startError.ts";
-import { ConfigError, command, type DevConfig } from "./config.ts";
+import { ConfigError, command, type DevConfig, type MemberProcessConfig } from "./config.ts";
 import { DataDirError } from "./storage/dataDirError.ts";
 
 async function runDev(config: DevConfig): Promise<void> {
@@ -15,12 +17,66 @@ async function runDev(config: DevConfig): Promise<void> {
     onMember: report,
     ...(dataDir === undefined ? {} : { dataDir }),
   });
+  onSignal(() => cluster.close());
+  greet(cluster, config);
+}
+
+async function runMember(config: MemberProcessConfig): Promise<void> {
+  const { name, initialCluster, token, dataDir, listenPeer, listenClient, logLevel } = config;
+  const seed = seedMembers(
+    initialCluster.map((peer) => ({ name: peer.name, peerUrls: [peer.peerUrl] })),
+    token,
+  );
+  const self = seed.members.find((member) => member.name === name);
+  if (self === undefined) throw new ConfigError(`--initial-cluster does not name ${name}`);
+  const member = new SoloMember({
+    ...{ seed, self, dataDir, listenPeer, listenClient, logLevel },
+    ...(config.advertiseClientUrl === undefined ? {} : { clientUrl: config.advertiseClientUrl }),
+    onMember: (notice) => {
+      report(notice);
+      // Nothing is left to do here: whoever watches this process shall see it end.
+      if (notice.kind === "failed") void member.close().then(() => process.exit(1));
+    },
+  });
+  const signal = onSignal(() => member.close());
+  try {
+    await member.start();
+    welcome(member, { self, seed, dataDir });
+    await member.leaderKnown();
+    say(`ready ETCDCTL_ENDPOINTS=${member.clientUrl.replace(/^http:\/\//, "")}`);
+  } catch (error) {
+    if (!signal.aborted && !member.failed) throw error;
+  }
+}
+
+function welcome(
+  { clientUrl }: SoloMember,
+  { self, seed, dataDir }: { self: MemberSeed; seed: ClusterSeed; dataDir: string },
+): void {
+  const { name, id, peerUrls } = self;
+  const count = seed.members.length;
+  say(
+    table([
+      ["NAME", "ID", "PEER URL", "CLIENT URL"],
+      [name, id.toString(16), peerUrls.join(), clientUrl],
+    ]),
+  );
+  say("");
+  say(`Data: ${dataDir}`);
+  say(`Waits for a leader: ${Math.floor(count / 2) + 1} of ${count} members must run.`);
+  say("");
+}
+
+/** @returns aborted once the process leaves because of a signal. */
+function onSignal(close: () => Promise<void>): AbortSignal {
+  const controller = new AbortController();
   const leave = (): void => {
-    void cluster.close().then(() => process.exit(0));
+    controller.abort();
+    void close().then(() => process.exit(0));
   };
   process.once("SIGINT", leave);
   process.once("SIGTERM", leave);
-  greet(cluster, config);
+  return controller.signal;
 }
 
 function greet(cluster: Cluster, { dataDir }: DevConfig): void {
@@ -67,7 +123,7 @@ function complain(text: string): void {
 }
 
 try {
-  await command(runDev).parseAsync();
+  await command({ dev: runDev, member: runMember }).parseAsync();
 } catch (error) {
   if (
     error instanceof StartError ||

@@ -214,7 +214,9 @@ export class MemberHost {
   #fail(error: unknown, options: { permanent: boolean }): void {
     if (this.#leaving) return;
     const message = messageOf(error, this.#data);
-    this.#log.error("member stops", { why: message });
+    // A port that is taken is a line for the user, printed by main.
+    const level = error instanceof BindError ? "debug" : "error";
+    this.#log[level]("member stops", { why: message });
     this.#post({ kind: "fault", message, permanent: options.permanent });
     this.#leave(1);
   }

@@ -1,0 +1,205 @@
+// One member in this process, the others of its cluster in theirs: what `quorlet member` runs.
+import type { Log } from "../base/ports.ts";
+import { type LogLevel, systemLog } from "../base/system.ts";
+import { defaultTiming, type MemberTiming } from "../member/events.ts";
+import type { MemberInfo } from "../member/service.ts";
+import { DataDirError } from "../storage/dataDirError.ts";
+import type { Address } from "./address.ts";
+import type { MemberNotice } from "./cluster.ts";
+import { type Home, openHome } from "./home.ts";
+import type { ClusterSeed, MemberSeed } from "./identity.ts";
+import { StartError } from "./startError.ts";
+import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor.ts";
+import { Waiters } from "./waiters.ts";
+
+export interface SoloOptions {
+  /** All members of the cluster; each has one peer URL, ws://host:port. */
+  readonly seed: ClusterSeed;
+  /** The one that runs here. */
+  readonly self: MemberSeed;
+  readonly dataDir: string;
+  readonly listenPeer: Address;
+  readonly listenClient: Address;
+  /** Where clients find this member. Default: http:// and the address it listens on. */
+  readonly clientUrl?: string;
+  readonly timing?: MemberTiming;
+  /** Lines of JSON on stderr. Default "silent". */
+  readonly logLevel?: LogLevel;
+  /** Called when the member goes down after it served, comes back or stays down for good. */
+  readonly onMember?: (notice: MemberNotice) => void;
+}
+
+export class SoloMember {
+  readonly #options: SoloOptions;
+  readonly #log: Log;
+  readonly #supervisor: Supervisor;
+  readonly #waiters = new Waiters();
+  #home: Promise<Home> | undefined;
+  /** Ports are bound and the directory is ours: later lives begin by themselves. */
+  #started = false;
+  /** It served once. */
+  #served = false;
+  #failure: string | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: SoloOptions) {
+    const { seed, self, listenPeer, listenClient, timing, logLevel = "silent" } = options;
+    this.#options = options;
+    this.#log = systemLog({ level: logLevel, caller: "cluster" });
+    const others = seed.members.filter(({ id }) => id !== self.id);
+    const data = {
+      name: self.name,
+      id: self.id,
+      clusterId: seed.clusterId,
+      listen: listenClient,
+      mesh: {
+        listen: listenPeer,
+        remotePeers: others.map(({ id, peerUrls }) => ({ id, url: peerUrls[0] ?? "" })),
+      },
+      timing: timing ?? defaultTiming,
+      logLevel,
+    };
+    this.#supervisor = new Supervisor(data, { id: self.id, log: this.#log, hooks: this.#hooks() });
+  }
+
+  get state(): MemberState {
+    return this.#supervisor.state;
+  }
+
+  /** Where clients find this member; final once `start` resolved. */
+  get clientUrl(): string {
+    return this.#options.clientUrl ?? `http://${this.#supervisor.endpoint}`;
+  }
+
+  /** True once `onMember` was told that it stays down for good. */
+  get failed(): boolean {
+    return this.#served && this.#failure !== undefined;
+  }
+
+  /**
+   * Resolves when the member has opened its data and listens. Called once.
+   *
+   * @throws {StartError | DataDirError} for a port or directory that cannot be used, and when `close`
+   *         is called meanwhile. Nothing is left running then; a port or a directory that is not ours
+   *         is noticed before anything on disk is touched.
+   */
+  async start(): Promise<void> {
+    try {
+      this.#supervisor.spawn();
+      await this.#until(() => this.state === "bound");
+      await this.#claim();
+      this.#started = true;
+      await this.#boot();
+      await this.#until(() => this.state === "serving");
+      this.#served = true;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Resolves when the member serves and knows a leader: a majority of the members runs.
+   *
+   * @throws {StartError} when the member failed for good, or `close` was called.
+   */
+  leaderKnown(): Promise<void> {
+    return this.#until(() => this.state === "serving" && this.#supervisor.leader !== 0n);
+  }
+
+  /** Stops the member in order; what was answered is on disk. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#supervisor.stop();
+    this.#waiters.wake();
+    const home = await this.#home?.catch(() => undefined);
+    await home?.release();
+  }
+
+  async #claim(): Promise<void> {
+    const { seed, self, dataDir } = this.#options;
+    try {
+      // The cluster id is made of all members, so it vouches for the others as well.
+      this.#home = openHome({ clusterId: seed.clusterId, members: [self] }, dataDir);
+      await this.#home;
+    } catch (error) {
+      const kind = error instanceof DataDirError ? error.trouble.kind : undefined;
+      if (kind !== "otherCluster" && kind !== "otherMembers") throw error;
+      throw new StartError(
+        `${dataDir} was made for another member or cluster: name, token and initial cluster must be those of its first start`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #boot(): Promise<void> {
+    const home = await this.#home;
+    if (home === undefined) return;
+    this.#supervisor.start(await home.boot(this.#options.self.id), this.#memberInfos());
+  }
+
+  async #rejoin(): Promise<void> {
+    try {
+      await this.#boot();
+    } catch (error) {
+      await this.#supervisor.kill();
+      this.#fail(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #hooks(): SupervisorHooks {
+    return {
+      onBound: () => {
+        if (this.#started) void this.#rejoin();
+        this.#waiters.wake();
+      },
+      onServing: () => {
+        this.#notify("serving", "");
+        this.#waiters.wake();
+      },
+      onLeader: () => this.#waiters.wake(),
+      onDown: (_supervisor, why) => {
+        // At the first start a person is watching: one clear failure is better than many tries.
+        if (!this.#served) this.#failure ??= why;
+        this.#notify("down", why);
+        this.#waiters.wake();
+      },
+      onFailed: (_supervisor, why) => this.#fail(why),
+    };
+  }
+
+  #fail(why: string): void {
+    this.#failure = why;
+    this.#notify("failed", why);
+    this.#waiters.wake();
+  }
+
+  #notify(kind: MemberNotice["kind"], why: string): void {
+    if (!this.#served || this.#closing !== undefined) return;
+    this.#options.onMember?.({ name: this.#options.self.name, kind, why });
+  }
+
+  #until(reached: () => boolean): Promise<void> {
+    return this.#waiters.until(() => {
+      if (this.#closing !== undefined) throw new StartError("the member was stopped");
+      if (this.#failure !== undefined) throw new StartError(this.#failure);
+      return reached();
+    });
+  }
+
+  /** Of the others the client URLs are not known before they connect. */
+  #memberInfos(): readonly MemberInfo[] {
+    const { seed, self } = this.#options;
+    return seed.members.map(({ id, name, peerUrls }) => ({
+      id,
+      name,
+      peerUrls,
+      clientUrls: id === self.id ? [this.clientUrl] : [],
+      isLearner: false,
+    }));
+  }
+}
