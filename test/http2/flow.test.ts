@@ -87,6 +87,24 @@ test("the connection's window is shared in turns", async (t) => {
   peer.destroy();
 });
 
+test("a short answer does not overtake a long one that waits for the connection's window", async (t) => {
+  const { port } = await openDoor(t);
+  const peer = await RawPeer.start(port, [initialWindow(mib)]);
+  peer.call(1, "/test.T/Big", "200000");
+  for (let total = 0; total < 65_535; ) {
+    total += (await peer.next(({ type }) => type === data, "DATA")).payload.length;
+  }
+  // In one write, so that window and request are read in one turn.
+  peer.socket.cork();
+  peer.window(0, 100);
+  peer.call(3, "/test.T/Echo", pattern(95));
+  peer.socket.uncork();
+  assert.equal((await peer.next(({ type }) => type === data, "DATA")).streamId, 1);
+  peer.window(0, 40_000);
+  assert.deepEqual((await peer.answer(3)).body, grpcMessage(pattern(95)));
+  peer.destroy();
+});
+
 test("the last bytes of the connection's window are not overdrawn", async (t) => {
   const { port } = await openDoor(t);
   const peer = await RawPeer.start(port, [initialWindow(mib)]);
