@@ -50,6 +50,11 @@ export class Child {
     return this.#exit === undefined;
   }
 
+  /** How it ended: "ended with" its code or signal; undefined while it runs. */
+  get ending(): string | undefined {
+    return this.#exit;
+  }
+
   /** Everything it printed lately, both streams. */
   get output(): string {
     return this.#lines.join("\n");
