@@ -28,6 +28,7 @@ interface Round {
 
 interface Confirmed {
   readonly index: LogIndex;
+  readonly bornTick: number;
   readonly completions: readonly ReadCompletion[];
 }
 
@@ -79,8 +80,9 @@ export class Reads {
     const round = this.#rounds.get(state.requestId);
     if (round === undefined) return;
     this.#rounds.delete(state.requestId);
-    if (state.index <= applied) this.#serve(round.completions);
-    else this.#confirmed.push({ index: state.index, completions: round.completions });
+    const { completions, bornTick } = round;
+    if (state.index <= applied) this.#serve(completions);
+    else this.#confirmed.push({ index: state.index, bornTick, completions });
   }
 
   /**
@@ -107,11 +109,12 @@ export class Reads {
     for (const round of rounds) this.#ask(round, ask);
   }
 
-  /** One tick passed: old rounds are refused, silent ones asked again with a fresh id. */
+  /** One tick passed: old reads are refused, silent rounds asked again with a fresh id. */
   tick(ask: AskReadIndex): void {
     this.#tick++;
+    this.#refuseLate();
     for (const [requestId, round] of [...this.#rounds]) {
-      if (this.#tick - round.bornTick >= this.#waitTicksMax) {
+      if (this.#isLate(round)) {
         this.#rounds.delete(requestId);
         this.#refuse(round.completions, errTimeout);
       } else if (this.#tick - round.askedTick >= this.#retryTicks) {
@@ -131,6 +134,18 @@ export class Reads {
     this.#rounds.clear();
     this.#confirmed = [];
     for (const completions of waiting) this.#refuse(completions, error);
+  }
+
+  #isLate({ bornTick }: { readonly bornTick: number }): boolean {
+    return this.#tick - bornTick >= this.#waitTicksMax;
+  }
+
+  /** A disk that stands still keeps the applied index from where confirmed reads wait for it. */
+  #refuseLate(): void {
+    const late = this.#confirmed.filter((read) => this.#isLate(read));
+    if (late.length === 0) return;
+    this.#confirmed = this.#confirmed.filter((read) => !this.#isLate(read));
+    for (const read of late) this.#refuse(read.completions, errTimeout);
   }
 
   #ask(round: Round, ask: AskReadIndex): void {

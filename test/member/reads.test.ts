@@ -97,6 +97,23 @@ test("ids of one life are not those of another, and pass as safe integers", () =
   assert.equal(new Set(asked.slice(0, 5)).size, 5);
 });
 
+// Simulator, seed 5: the log's disk stood still for minutes, and so did reads that were confirmed.
+test("a confirmed read whose index is not applied is refused after its time", () => {
+  const { reads, ask } = setUp();
+  const reader = new Reader();
+  reads.add(reader);
+  reads.askTurn(ask);
+  for (let tick = 1; tick <= 3; tick++) reads.tick(ask);
+  reads.onConfirmed({ requestId: 1, index: LogIndex(9) }, LogIndex(8));
+  for (let tick = 4; tick <= 69; tick++) reads.tick(ask);
+  assert.equal(reader.error, undefined);
+  reads.tick(ask);
+  assert.equal(reader.error, errTimeout);
+  reads.onApplied(LogIndex(9));
+  assert.equal(reader.served, 0, "answered once");
+  assert.equal(reads.count, 0);
+});
+
 test("a new leader is asked at once", () => {
   const { reads, asked, ask } = setUp();
   reads.add(new Reader());

@@ -7,6 +7,9 @@ import { crashSites } from "./sites.ts";
 /** A member told to crash at a site does so within this many passages. */
 const passagesMax = 30;
 const slownessMax = 100;
+/** A member in a crash loop lives about this long, this many times. */
+const loopLifeUsMax = 400_000;
+const loopCrashesMax = 6;
 
 export class Faults {
   readonly #world: World;
@@ -19,6 +22,7 @@ export class Faults {
     crashAll: () => {
       for (const member of this.#members) this.#crash(member);
     },
+    crashLoop: (member) => this.#crashAgain(member, 1 + this.#world.random.integer(loopCrashesMax)),
     crashAtSite: (member) => this.#armSite(member),
     stop: (member) => this.#stop(member),
     campaign: (member) => member.handle({ kind: "campaign" }),
@@ -96,6 +100,15 @@ export class Faults {
     if (!member.isUp) return;
     member.crash("fault");
     member.restartLater(this.#upTo(this.#world.odds.faults.downUsMax));
+  }
+
+  #crashAgain(member: SimMember, crashesLeft: number): void {
+    if (crashesLeft === 0 || !this.#running) return;
+    member.crash("loop");
+    member.restartLater(1_000);
+    this.#world.queue.after(this.#upTo(loopLifeUsMax), () =>
+      this.#crashAgain(member, crashesLeft - 1),
+    );
   }
 
   #stop(member: SimMember): void {

@@ -3,13 +3,15 @@ import { Prng } from "../../src/base/prng.ts";
 import { checkProgress } from "./checkers/progress.ts";
 import { SimCluster } from "./cluster.ts";
 import type { Doubles } from "./doubles.ts";
-import { describeOdds, drawOdds } from "./odds.ts";
+import { describeOdds, drawOdds, type Odds } from "./odds.ts";
 import { checkRegisters } from "./registerCalls.ts";
 import type { TraceSink } from "./trace.ts";
 import { Violation } from "./violation.ts";
 
 export interface SeedOptions {
   readonly doubles?: Doubles;
+  /** Changes what the seed drew. */
+  readonly odds?: (drawn: Odds) => Odds;
   readonly traceSink?: TraceSink | undefined;
 }
 
@@ -35,7 +37,8 @@ export interface Failure {
 
 export function runSeed(seed: number, options: SeedOptions = {}): Verdict {
   const random = new Prng(seed);
-  const odds = drawOdds(random);
+  const drawn = drawOdds(random);
+  const odds = options.odds?.(drawn) ?? drawn;
   const { doubles = {}, traceSink } = options;
   const cluster = new SimCluster({ random, odds, doubles, traceSink });
   const violation = failureOf(cluster, () => {
