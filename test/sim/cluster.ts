@@ -41,6 +41,7 @@ export class SimCluster {
     this.#network = new Network(
       {
         ...{ queue, random, trace, sites, odds: odds.network },
+        onSend: (from, to, bytes) => this.judges.onSend(from, to, bytes),
         deliver: (from, to, bytes) => this.#memberOf(to).receive(from, bytes),
       },
       ids,

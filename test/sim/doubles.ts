@@ -47,7 +47,7 @@ export const forgingLink: Doubles = {
     ),
 };
 
-/** Lets every candidate win. */
+/** Grants every vote. */
 export const bribedLink: Doubles = {
   link: (link, from) =>
     linkWith(link, from, (message) =>

@@ -12,6 +12,10 @@ export class DurableRecord {
     return this.#hardState;
   }
 
+  get lastIndex(): number {
+    return this.#terms.length;
+  }
+
   termAt(index: LogIndex): Term | undefined {
     return this.#terms[index - 1];
   }

@@ -6,7 +6,7 @@ import { crashSites } from "./sites.ts";
 
 /** A member told to crash at a site does so within this many passages. */
 const passagesMax = 30;
-const slownessMax = 100;
+const slownessMax = 400;
 /** A member in a crash loop lives about this long, this many times. */
 const loopLifeUsMax = 400_000;
 const loopCrashesMax = 6;

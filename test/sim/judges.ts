@@ -9,6 +9,7 @@ import { EqualState } from "./checkers/equalState.ts";
 import { History } from "./checkers/history.ts";
 import { LogMatching } from "./checkers/logMatching.ts";
 import { OneLeader } from "./checkers/oneLeader.ts";
+import { Promises } from "./checkers/promises.ts";
 import { Serializable } from "./checkers/serializable.ts";
 import { Writes } from "./checkers/writes.ts";
 import type { DurableRecord } from "./durableRecord.ts";
@@ -23,6 +24,7 @@ export class Judges {
   readonly #oneLeader = new OneLeader();
   readonly #logMatching = new LogMatching();
   readonly #committed: Committed;
+  readonly #promises: Promises;
   readonly #equalState = new EqualState();
 
   constructor(queue: EventQueue, disks: ReadonlyMap<MemberId, DurableRecord>) {
@@ -33,6 +35,7 @@ export class Judges {
     this.serializable = new Serializable(this.answers);
     this.#disks = disks;
     this.#committed = new Committed(disks);
+    this.#promises = new Promises(disks);
   }
 
   /** Entries that are known to be committed. */
@@ -53,6 +56,10 @@ export class Judges {
 
   onSave(id: MemberId, write: LogWrite, log: RaftLog): void {
     this.#logMatching.onSave(id, write, log);
+  }
+
+  onSend(from: MemberId, to: MemberId, bytes: Uint8Array): void {
+    this.#promises.onSend(from, to, bytes);
   }
 
   onDurable(id: MemberId): void {

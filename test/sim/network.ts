@@ -18,6 +18,7 @@ export interface NetworkParts {
   readonly trace: Trace;
   readonly sites: Sites;
   readonly odds: NetworkOdds;
+  readonly onSend: (from: MemberId, to: MemberId, bytes: Uint8Array) => void;
   readonly deliver: (from: MemberId, to: MemberId, bytes: Uint8Array) => void;
 }
 
@@ -75,7 +76,8 @@ export class Network {
   }
 
   #send(from: MemberId, to: MemberId, bytes: Uint8Array): void {
-    const { sites, random, trace } = this.#parts;
+    const { sites, random, trace, onSend } = this.#parts;
+    onSend(from, to, bytes);
     const lane = this.#lanes.get(from)?.get(to);
     if (lane === undefined || lane.underWay >= underWayMax) return;
     if (trace.on) trace.line(`m${from} sends ${describeFrame(from, to, bytes)}`);

@@ -11,6 +11,9 @@ import type { SimMember, World } from "./simMember.ts";
 /** Before a client tries another member. */
 const retryUs = 20_000;
 
+/** Once in so many requests a client goes elsewhere, lest all of them settle with one lucky member. */
+const wanderOdds = 4;
+
 interface Client {
   readonly id: number;
   /** Position of the member that it talks to. */
@@ -72,6 +75,7 @@ export class Workload {
 
   #think(client: Client): void {
     const { queue, random, odds } = this.#world;
+    if (random.oneIn(wanderOdds)) client.at = random.integer(this.#members.length);
     queue.after(1 + random.integer(odds.load.thinkUsMax), () =>
       this.#act(client, this.#intents.next(client.id)),
     );
