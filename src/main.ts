@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // Process entry: settings, cluster, what the user sees, and the order of leaving.
+import { tuneHeapOfThreads } from "./base/system.ts";
 import { Cluster, type MemberNotice } from "./cluster/cluster.ts";
 import { type ClusterSeed, type MemberSeed, seedMembers } from "./cluster/identity.ts";
 import { SoloMember } from "./cluster/solo.ts";
@@ -122,6 +123,7 @@ function complain(text: string): void {
   process.stderr.write(`quorlet: ${text}\n`);
 }
 
+tuneHeapOfThreads();
 try {
   await command({ dev: runDev, member: runMember }).parseAsync();
 } catch (error) {

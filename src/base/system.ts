@@ -1,5 +1,6 @@
 // The real clock, randomness and log. Imported by main, workers, cluster and bench; never by a pure room.
 import { randomInt } from "node:crypto";
+import { setFlagsFromString } from "node:v8";
 import { type Logger, pino } from "pino";
 import type { Clock, Log, LogFields, Random } from "./ports.ts";
 
@@ -38,4 +39,15 @@ function write(logger: Logger, level: Level, message: string, fields: LogFields 
     plain[name] = typeof value === "bigint" ? value.toString(16) : value;
   }
   logger[level](plain, message);
+}
+
+/**
+ * Gives the threads that start from now on room before their first full collections. A process that is
+ * nothing but a server calls this; a program that embeds a cluster keeps its own settings.
+ * Measured at 100 callers: full collections fall from one a second and thread to a fifth of that, CPU
+ * per put by about a tenth.
+ */
+export function tuneHeapOfThreads(): void {
+  setFlagsFromString("--initial-old-space-size=256");
+  setFlagsFromString("--min-semi-space-size=16");
 }

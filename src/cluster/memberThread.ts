@@ -63,7 +63,8 @@ export class MemberThread {
 
 // Flags of a profiler or of the engine hold for threads too. Those that say what the process runs
 // (`-e`, `--input-type`, `--import`) would make a thread refuse its file, or load it twice.
-const isForThreads = (flag: string): boolean => /^--(cpu|heap)-prof|^--max-/.test(flag);
+const isForThreads = (flag: string): boolean =>
+  /^--(cpu|heap)-prof(-\w+=|$)|^--max-[\w-]+=/.test(flag);
 
 // Run from source (tsx), a worker needs a bootstrap that registers the loader; built code does not.
 function workerFile(): URL {
