@@ -1,14 +1,14 @@
-// One member's disk over all of its lives: log and store in memory, with completions that come late,
-// stall or fail. A crash loses what was not completed, save for the first few writes of the log.
+// One member's disk over all of its lives: log and store, with completions that come late, stall or
+// fail. A crash loses what was not completed, or leaves it in pieces.
 import type { LogIndex, MemberId } from "../../src/base/brand.ts";
 import type { Prng } from "../../src/base/prng.ts";
 import type { Entry, HardState, Membership, SnapshotMeta } from "../../src/raft/types.ts";
 import type { Engine } from "../../src/storage/engine.ts";
 import { LogFault, type LogWrite, type RaftLog } from "../../src/storage/log.ts";
 import { MemoryEngine } from "../../src/storage/memory.ts";
-import { MemoryLog } from "../../src/storage/memoryLog.ts";
 import type { DurableRecord } from "./durableRecord.ts";
 import type { EventQueue } from "./eventQueue.ts";
+import { type LogStore, MemoryStore, SegmentStore } from "./logStore.ts";
 import type { DiskOdds } from "./odds.ts";
 import type { CrashSite, Sites } from "./sites.ts";
 
@@ -27,15 +27,15 @@ export interface DiskParts {
   readonly onDurable: () => void;
 }
 
-const healed: DiskOdds = { syncUsMax: 500, storeUsMax: 5_000, stall: 0, fail: 0 };
+const healed = { syncUsMax: 500, storeUsMax: 5_000, stall: 0, fail: 0 } as const;
 const stallFactor = 100;
 /** The slowest disk, at its worst. */
 const delayUsMax = 15_000_000;
 
 export class SimDisk {
   readonly #parts: DiskParts;
+  readonly #store: LogStore;
   #odds: DiskOdds;
-  #log: MemoryLog;
   #engine: MemoryEngine;
   /** When the last save so far will be durable. */
   #syncedUs = 0;
@@ -45,13 +45,11 @@ export class SimDisk {
   constructor(parts: DiskParts, membership: Membership) {
     this.#parts = parts;
     this.#odds = parts.odds;
-    this.#log = new MemoryLog({
-      membership,
-      delay: (complete) => parts.later(this.#syncDelayUs(), complete),
-    });
+    this.#store = this.#newStore(membership);
     this.#engine = new MemoryEngine({
       defer: (run) => parts.later(this.#delayUs(this.#odds.storeUsMax), run),
     });
+    parts.durable.reload(this.#store.log);
   }
 
   /** When the last save so far will be durable. */
@@ -62,26 +60,35 @@ export class SimDisk {
   /** Log and store as the next life of the member finds them. */
   open(): { readonly log: RaftLog; readonly engine: Engine } {
     return {
-      log: new WatchedLog(this.#log, this.#parts, () => this.#odds.fail),
+      log: new WatchedLog(this.#store, this.#parts, () => this.#odds.fail),
       engine: this.#watchedEngine(),
     };
   }
 
-  /** @returns how many unfinished writes of the log survived. */
-  crash(): number {
-    const { random, durable } = this.#parts;
-    const kept = random.integer(this.#log.pendingCount + 1);
+  /** @returns what survived of unfinished writes. @throws {LogFault} when the log is not trusted. */
+  crash(): string {
+    const { durable, onDurable } = this.#parts;
     this.#syncedUs = 0;
-    this.#log = this.#log.afterCrash(kept);
     this.#engine = this.#engine.afterCrash();
-    durable.reload(this.#log);
-    this.#parts.onDurable();
-    return kept;
+    const survived = this.#store.crash();
+    durable.reload(this.#store.log);
+    onDurable();
+    return survived;
   }
 
   heal(): void {
-    this.#odds = healed;
+    this.#odds = { ...this.#odds, ...healed };
     this.slowness = 1;
+  }
+
+  #newStore(membership: Membership): LogStore {
+    const { id, random, later, odds } = this.#parts;
+    const parts = {
+      ...{ id, membership, random },
+      whenSynced: (complete: () => void) => later(this.#syncDelayUs(), complete),
+      defer: (run: () => void) => later(0, run),
+    };
+    return odds.log === "memory" ? new MemoryStore(parts) : new SegmentStore(parts, odds.log);
   }
 
   /** Saves become durable in order. */
@@ -123,34 +130,39 @@ export class SimDisk {
 
 /** Tells of saves, notes when they are durable, and fails now and then. */
 class WatchedLog implements RaftLog {
-  readonly #inner: MemoryLog;
+  readonly #store: LogStore;
+  readonly #inner: RaftLog;
   readonly #parts: DiskParts;
   readonly #failOdds: () => number;
+  /** Saves that are not known to be durable, oldest first. */
+  #unsynced: LogWrite[] = [];
   #failed = false;
 
-  constructor(inner: MemoryLog, parts: DiskParts, failOdds: () => number) {
-    this.#inner = inner;
+  constructor(store: LogStore, parts: DiskParts, failOdds: () => number) {
+    this.#store = store;
+    this.#inner = store.log;
     this.#parts = parts;
     this.#failOdds = failOdds;
   }
 
   save(write: LogWrite, mustSync: boolean, done: (error?: Error) => void): boolean {
-    const { id, sites, random, durable, onSave } = this.#parts;
+    const { id, sites, random, onSave, later } = this.#parts;
     sites.pass(id, "log.save");
     if (random.oneIn(this.#failOdds())) this.#failed = true;
-    const isDurable = this.#inner.save(write, mustSync, () => {
-      durable.saved(write);
-      this.#parts.onDurable();
+    this.#unsynced.push(write);
+    const onDone = (error?: Error): void => {
+      if (error === undefined) this.#synced(write);
       sites.pass(id, "log.done");
-      if (!this.#failed) done();
-      else {
-        sites.count("disk.fail");
-        done(new LogFault({ kind: "io", file: "sim", code: "EIO" }));
-      }
-    });
+      done(error ?? this.#fault());
+    };
+    const isDurable = this.#inner.save(write, mustSync, onDone);
     onSave(write, this.#inner);
+    this.#store.afterSave();
+    if (isDurable) this.#synced(write);
     sites.pass(id, "log.saved");
-    return isDurable;
+    if (!isDurable || !this.#failed) return isDurable;
+    later(1, () => done(this.#fault()));
+    return false;
   }
 
   initialState(): { readonly hardState: HardState; readonly membership: Membership } {
@@ -183,5 +195,18 @@ class WatchedLog implements RaftLog {
 
   close(): void {
     this.#inner.close();
+  }
+
+  /** This save is durable, and with it all before. */
+  #synced(write: LogWrite): void {
+    const count = this.#unsynced.indexOf(write) + 1;
+    for (const each of this.#unsynced.splice(0, count)) this.#parts.durable.saved(each);
+    this.#parts.onDurable();
+  }
+
+  #fault(): LogFault | undefined {
+    if (!this.#failed) return undefined;
+    this.#parts.sites.count("disk.fail");
+    return new LogFault({ kind: "io", file: "sim", code: "EIO" });
   }
 }

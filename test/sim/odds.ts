@@ -25,6 +25,8 @@ export interface NetworkOdds {
 }
 
 export interface DiskOdds {
+  /** Memory, or segment files synced in this way. */
+  readonly log: "memory" | "inline" | "pooled";
   readonly syncUsMax: number;
   readonly storeUsMax: number;
   /** A save whose completion takes a hundred times longer. */
@@ -87,6 +89,7 @@ export function drawOdds(random: Prng): Odds {
       reorder: pick(0, 100, 5),
     },
     disk: {
+      log: drawLog(random),
       syncUsMax: pick(50, 1_000, 10_000, 60_000),
       storeUsMax: pick(500, 20_000, 500_000),
       stall: pick(0, 0, 300, 50),
@@ -111,6 +114,12 @@ export function drawOdds(random: Prng): Odds {
     driftMax: pick(0, 10, 150),
     turnUsMax: pick(1, 50, 1_000),
   };
+}
+
+function drawLog(random: Prng): DiskOdds["log"] {
+  const kind = random.integer(8);
+  if (kind >= 4) return "memory";
+  return kind === 0 ? "inline" : "pooled";
 }
 
 /** A seed that draws every kind tells less than one that insists on a few. */

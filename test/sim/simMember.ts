@@ -131,8 +131,8 @@ export class SimMember {
     this.#lifeNumber++;
     this.#pausedUntilUs = 0;
     sites.disarm(this.id);
-    const kept = this.disk.crash();
-    if (trace.on) trace.line(`m${this.id} dies (${why}), ${kept} unfinished writes survive`);
+    const survived = this.disk.crash();
+    if (trace.on) trace.line(`m${this.id} dies (${why}), ${survived}`);
     this.#parts.onCrash(this.id);
   }
 

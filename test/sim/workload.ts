@@ -14,6 +14,9 @@ const retryUs = 20_000;
 /** Once in so many requests a client goes elsewhere, lest all of them settle with one lucky member. */
 const wanderOdds = 4;
 
+/** Number of the client that asks on behalf of nobody; it has all the patience there is. */
+const prober = 0;
+
 interface Client {
   readonly id: number;
   /** Position of the member that it talks to. */
@@ -70,7 +73,7 @@ export class Workload {
 
   /** One put at one member, by nobody in particular. */
   probe(member: SimMember, onEnd: (state: OperationState) => void): void {
-    this.#issue({ client: 0, action: this.#intents.put(), member, onEnd });
+    this.#issue({ client: prober, action: this.#intents.put(), member, onEnd });
   }
 
   #think(client: Client): void {
@@ -129,7 +132,7 @@ export class Workload {
     const call = new Call(op, member, this.#callParts);
     this.#open.set(call, (state) => onEnd(state, op));
     member.later(0, () => member.visit((service) => call.begin(service)));
-    if (random.oneIn(odds.load.giveUp)) {
+    if (client !== prober && random.oneIn(odds.load.giveUp)) {
       queue.after(random.integer(1_000_000), () => this.#settle(call, "unknown"));
     }
   }
