@@ -1,8 +1,8 @@
 // Commands in the log. One raft entry is the batch of everything that one member took in one turn:
 //
-//   0      1          9             13          19         23
+//   0      1          9             15          21         25
 //   | ver  | origin   | incarnation | sequence  | count    | count × command
-//   | u8=1 | u64      | u32         | u48       | u32      |
+//   | u8=1 | u64      | u48         | u48       | u32      |
 //
 //   command: | kind u8 | length u32 | body |        all integers little endian
 //
@@ -26,7 +26,10 @@ export interface BatchOrigin {
 }
 
 const formatVersion = 1;
-const headerBytes = 23;
+const headerBytes = 25;
+const incarnationAt = 9;
+const sequenceAt = 15;
+const countAt = 21;
 const commandHeaderBytes = 5;
 
 /** Collects the commands of a turn; `finish` gives the bytes of one entry. */
@@ -66,9 +69,9 @@ export class BatchBuilder {
     this.#buffer.copy(entry, headerBytes, headerBytes, this.#offset);
     entry[0] = formatVersion;
     entry.writeBigUInt64LE(origin.member, 1);
-    entry.writeUInt32LE(origin.incarnation, 9);
-    entry.writeUIntLE(origin.sequence, 13, 6);
-    entry.writeUInt32LE(this.#count, 19);
+    entry.writeUIntLE(origin.incarnation, incarnationAt, 6);
+    entry.writeUIntLE(origin.sequence, sequenceAt, 6);
+    entry.writeUInt32LE(this.#count, countAt);
     this.#offset = headerBytes;
     this.#count = 0;
     return entry;
@@ -86,7 +89,7 @@ export function restampBatch(data: Uint8Array, sequence: number): Uint8Array {
   assert(data.length >= headerBytes, "a batch has a header");
   const copy = Buffer.allocUnsafeSlow(data.length);
   copy.set(data);
-  copy.writeUIntLE(sequence, 13, 6);
+  copy.writeUIntLE(sequence, sequenceAt, 6);
   return copy;
 }
 
@@ -96,8 +99,8 @@ export function batchOrigin(data: Uint8Array): BatchOrigin {
   assert(view.getUint8(0) === formatVersion, `unknown batch format ${view.getUint8(0)}`);
   return {
     member: MemberId(view.getBigUint64(1, true)),
-    incarnation: view.getUint32(9, true),
-    sequence: view.getUint32(13, true) + view.getUint16(17, true) * 0x1_0000_0000,
+    incarnation: uint48At(view, incarnationAt),
+    sequence: uint48At(view, sequenceAt),
   };
 }
 
@@ -107,7 +110,7 @@ export function forEachCommand(
   visit: (kind: CommandKind, body: Uint8Array, position: number) => void,
 ): void {
   const view = viewOf(data);
-  const count = view.getUint32(19, true);
+  const count = view.getUint32(countAt, true);
   let offset = headerBytes;
   for (let position = 0; position < count; position++) {
     const kind = view.getUint8(offset) as CommandKind;
@@ -118,6 +121,10 @@ export function forEachCommand(
     visit(kind, data.subarray(from, offset), position);
   }
   assert(offset === data.length, "a batch holds nothing after its commands");
+}
+
+function uint48At(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint16(at + 4, true) * 0x1_0000_0000;
 }
 
 function viewOf(data: Uint8Array): DataView {

@@ -1,7 +1,7 @@
 // The last batch of each member that was applied: replicated state, so that a batch which is proposed
 // twice is applied once, on every member alike. One row each in Table.meta:
 //
-//   key  | "origin/" | member u64 BE |      value  | incarnation u32 BE | sequence u48 BE |
+//   key  | "origin/" | member u64 BE |      value  | incarnation u48 BE | sequence u48 BE |
 import { MemberId } from "../base/brand.ts";
 import { asBuffer } from "../base/bytes.ts";
 import { type Engine, Table } from "../storage/engine.ts";
@@ -9,7 +9,7 @@ import type { BatchOrigin } from "./command.ts";
 
 const prefix = "origin/";
 const afterPrefix = "origin0";
-const valueBytes = 10;
+const valueBytes = 12;
 
 export class Origins {
   readonly #last = new Map<MemberId, BatchOrigin>();
@@ -21,8 +21,8 @@ export class Origins {
     engine.scan(range, (key, value) => {
       const member = MemberId(asBuffer(key).readBigUInt64BE(prefix.length));
       const bytes = asBuffer(value);
-      const incarnation = bytes.readUInt32BE(0);
-      origins.#last.set(member, { member, incarnation, sequence: bytes.readUIntBE(4, 6) });
+      const incarnation = bytes.readUIntBE(0, 6);
+      origins.#last.set(member, { member, incarnation, sequence: bytes.readUIntBE(6, 6) });
       return true;
     });
     return origins;
@@ -46,8 +46,8 @@ export class Origins {
       key.write(prefix, "latin1");
       key.writeBigUInt64BE(member, prefix.length);
       const value = Buffer.alloc(valueBytes);
-      value.writeUInt32BE(origin.incarnation, 0);
-      value.writeUIntBE(origin.sequence, 4, 6);
+      value.writeUIntBE(origin.incarnation, 0, 6);
+      value.writeUIntBE(origin.sequence, 6, 6);
       stage(key, value);
     }
     this.#changed.clear();

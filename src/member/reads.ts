@@ -17,8 +17,8 @@ export const readsMax = 200_000;
  * Ids of one life of a member; so many lives later they come round. A leader may still hold a round
  * that an earlier life asked for: under the same id its answer, an older index, would serve a new read.
  */
-const idsPerLife = 2 ** 40;
-const livesApart = 2 ** 12;
+const idsPerLife = 2 ** 32;
+const livesApart = 2 ** 20;
 
 interface Round {
   readonly completions: readonly ReadCompletion[];

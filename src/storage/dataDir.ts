@@ -1,9 +1,9 @@
-// The data directory of one process: whose it is, who uses it now, and how often each member booted.
+// The data directory of one process: whose it is, who uses it now, and which life each member lives.
 //
 //   <directory>, mode 0700
 //     quorlet.json               format version, cluster id, members; says when it is complete
 //     member-<id, 16 hex>/
-//       identity.json            boots so far; rewritten at each boot
+//       identity.json            incarnation; rewritten at each boot
 //       log/  store/             see raftLog.ts and lmdb.ts
 import fs from "node:fs/promises";
 import path from "node:path";
@@ -42,7 +42,7 @@ export interface ClaimedDataDir {
   readonly marker: DataMarker;
   /** True when this claim made it. */
   readonly isNew: boolean;
-  /** Counts one more boot of a member and makes it durable. @throws {DataDirError} */
+  /** Begins another life of a member, durably. @throws {DataDirError} */
   boot(id: MemberId): Promise<MemberBoot>;
   /** Gives the directory up to other processes; a process that dies gives it up as well. */
   release(): Promise<void>;
@@ -50,7 +50,10 @@ export interface ClaimedDataDir {
 
 /** One life of a member. */
 export interface MemberBoot {
-  /** From 1; no two boots of a member share one. */
+  /**
+   * Unsigned 48 bits, above that of any earlier life. It follows the clock, in milliseconds: a member
+   * whose directory was lost must not take its own old batches, still in the others' logs, for new ones.
+   */
   readonly incarnation: number;
   readonly logDirectory: string;
   readonly storeDirectory: string;
@@ -63,7 +66,8 @@ export interface MemberBoot {
 }
 
 interface Identity {
-  readonly boots: number;
+  /** Of the last life; 0 before the first. */
+  readonly incarnation: number;
   readonly started: boolean;
 }
 
@@ -88,7 +92,11 @@ export async function inspectDataDir(directory: string): Promise<DataDirState> {
  * @throws {DataDirError} as `inspectDataDir`, and when it is in use, or holds another cluster or other
  *         members; nothing in it was changed then.
  */
-export async function claimDataDir(directory: string, marker: DataMarker): Promise<ClaimedDataDir> {
+export async function claimDataDir(
+  directory: string,
+  marker: DataMarker,
+  epochMs: () => number = Date.now,
+): Promise<ClaimedDataDir> {
   const absolute = path.resolve(directory);
   checkMarker(absolute, await inspectDataDir(absolute), marker);
   await makeDirectory(absolute);
@@ -100,7 +108,7 @@ export async function claimDataDir(directory: string, marker: DataMarker): Promi
     const isNew = state.kind === "empty" || !state.complete;
     await restrict(absolute);
     if (isNew) await lay(absolute, marker);
-    return new DataDir(absolute, marker, isNew, lock);
+    return new DataDir(absolute, { marker, isNew, lock, epochMs });
   } catch (error) {
     await lock.release();
     throw DataDirError.from(absolute, error);
@@ -112,24 +120,30 @@ class DataDir implements ClaimedDataDir {
   readonly marker: DataMarker;
   readonly isNew: boolean;
   readonly #lock: DataDirLock;
+  readonly #epochMs: () => number;
   /** By member, the last change of its identity: the next one begins behind it. */
   readonly #changes = new Map<MemberId, Promise<unknown>>();
 
-  constructor(directory: string, marker: DataMarker, isNew: boolean, lock: DataDirLock) {
+  constructor(
+    directory: string,
+    parts: { marker: DataMarker; isNew: boolean; lock: DataDirLock; epochMs: () => number },
+  ) {
     this.path = directory;
-    this.marker = marker;
-    this.isNew = isNew;
-    this.#lock = lock;
+    this.marker = parts.marker;
+    this.isNew = parts.isNew;
+    this.#lock = parts.lock;
+    this.#epochMs = parts.epochMs;
   }
 
   async boot(id: MemberId): Promise<MemberBoot> {
     const directory = memberDirectory(this.path, id);
-    const { boots, started } = await this.#change(id, (before) => ({
+    const nowMs = this.#epochMs();
+    const { incarnation, started } = await this.#change(id, (before) => ({
       ...before,
-      boots: before.boots + 1,
+      incarnation: Math.max(before.incarnation + 1, nowMs),
     }));
     return {
-      incarnation: boots,
+      incarnation,
       logDirectory: path.join(directory, "log"),
       storeDirectory: path.join(directory, "store"),
       mayCreate: !started,
@@ -244,7 +258,7 @@ async function lay(directory: string, marker: DataMarker): Promise<void> {
   await writeMarker(directory, marker, false);
   for (const { id } of marker.members) {
     await fs.mkdir(memberDirectory(directory, id), { recursive: true, mode: 0o700 });
-    await writeIdentity(memberDirectory(directory, id), { boots: 0, started: false });
+    await writeIdentity(memberDirectory(directory, id), { incarnation: 0, started: false });
   }
   await writeMarker(directory, marker, true);
 }
@@ -263,12 +277,15 @@ async function writeMarker(
 async function readIdentity(directory: string): Promise<Identity> {
   const file = path.join(directory, identityName);
   const json = await readJson(file);
-  const { boots, started } = json ?? {};
-  if (!Number.isSafeInteger(boots) || typeof boots !== "number" || typeof started !== "boolean") {
+  const { incarnation, started } = json ?? {};
+  if (!isIncarnation(incarnation) || typeof started !== "boolean") {
     throw new DataDirError({ kind: "damaged", file });
   }
-  return { boots, started };
+  return { incarnation, started };
 }
+
+const isIncarnation = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 
 async function writeIdentity(directory: string, identity: Identity): Promise<void> {
   await writeJson(path.join(directory, identityName), { ...identity });

@@ -83,7 +83,7 @@ test("a silent round is retried every five ticks and refused after its time", ()
 });
 
 test("ids of one life are not those of another, and pass as safe integers", () => {
-  const asked = [1, 2, 3, 4095, 4096, 4097, 2 ** 32 - 1].map((incarnation) => {
+  const asked = [1, 2, 3, 2 ** 20 - 1, 2 ** 20, 2 ** 41, 2 ** 48 - 1].map((incarnation) => {
     const reads = new Reads({ incarnation, waitTicksMax: 70, retryTicks: 5 });
     let id = 0;
     reads.add(new Reader());

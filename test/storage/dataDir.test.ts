@@ -24,6 +24,8 @@ const marker: DataMarker = {
     { name: "m2", id: MemberId(0xfedcba9876543210n) },
   ],
 };
+/** Incarnations then count from 1. */
+const atZero = (): number => 0;
 const [firstId, secondId] = [MemberId(1n), MemberId(0xfedcba9876543210n)];
 
 /** Every name below a directory, with the contents of files. */
@@ -144,31 +146,52 @@ test("a claim that was cut short is finished by the next one", async () => {
   fs.writeFileSync(file, JSON.stringify({ ...json, complete: false }));
   fs.rmSync(path.join(directory, "member-0000000000000001"), { recursive: true });
   fs.writeFileSync(path.join(directory, "quorlet.json.tmp"), "half");
-  const claimed = await claimDataDir(directory, marker);
+  const claimed = await claimDataDir(directory, marker, atZero);
   assert.equal(claimed.isNew, true);
   assert.equal((await claimed.boot(firstId)).incarnation, 1);
   await claimed.release();
   const cut = freshPath();
   fs.mkdirSync(cut);
   fs.writeFileSync(path.join(cut, "quorlet.json.tmp"), "half");
-  await (await claimDataDir(cut, marker)).release();
+  await (await claimDataDir(cut, marker, atZero)).release();
 });
 
 test("each boot of a member has its own number", async () => {
   const directory = await claimedOnce();
   for (let life = 1; life <= 3; life++) {
-    const claimed = await claimDataDir(directory, marker);
+    const claimed = await claimDataDir(directory, marker, atZero);
     assert.equal((await claimed.boot(firstId)).incarnation, 2 * life - 1);
     assert.equal((await claimed.boot(firstId)).incarnation, 2 * life, "restarted in this process");
     await claimed.release();
   }
-  const claimed = await claimDataDir(directory, marker);
+  const claimed = await claimDataDir(directory, marker, atZero);
   assert.equal((await claimed.boot(secondId)).incarnation, 1, "members count apart");
   await claimed.release();
 });
 
+test("a life in a directory made anew is above those in the one that was lost", async () => {
+  let nowMs = Date.UTC(2026, 0, 1);
+  const directory = freshPath();
+  const bootOnce = async (): Promise<number> => {
+    const claimed = await claimDataDir(directory, marker, () => nowMs);
+    const { incarnation } = await claimed.boot(firstId);
+    await claimed.release();
+    return incarnation;
+  };
+  const lives = [await bootOnce(), await bootOnce()];
+  nowMs += 50;
+  fs.rmSync(directory, { recursive: true });
+  lives.push(await bootOnce());
+  nowMs -= 60_000;
+  lives.push(await bootOnce());
+  for (let i = 1; i < lives.length; i++) {
+    assert.ok((lives[i] ?? 0) > (lives[i - 1] ?? 0), `${lives}`);
+  }
+  assert.ok(lives.every((life) => life < 2 ** 48));
+});
+
 test("no boot is counted twice by a life that marks its start late", async () => {
-  const claimed = await claimDataDir(freshPath(), marker);
+  const claimed = await claimDataDir(freshPath(), marker, atZero);
   const first = await claimed.boot(firstId);
   const second = await claimed.boot(firstId);
   await first.markStarted();
@@ -200,7 +223,7 @@ test("a member may create its log until it has started once", async () => {
 test("a lost or damaged identity is not begun anew", async () => {
   const claimed = await claimDataDir(freshPath(), marker);
   const file = path.join(claimed.path, "member-0000000000000001", "identity.json");
-  for (const text of ["{}", '{"boots":-0.5,"started":true}', ""]) {
+  for (const text of ["{}", '{"incarnation":-0.5,"started":true}', ""]) {
     fs.writeFileSync(file, text);
     assert.equal((await refusal(claimed.boot(firstId))).trouble.kind, "damaged", text);
   }
