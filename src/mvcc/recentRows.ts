@@ -90,7 +90,7 @@ export class RecentRows {
   /** Views of rows with their flags, from (main, sub) on in revision order, until `visit` returns false. */
   visit(
     from: { readonly main: number; readonly sub: number },
-    visit: (main: number, sub: number, stored: Buffer) => boolean,
+    visit: (main: number, sub: number, stored: Uint8Array) => boolean,
   ): void {
     for (let main = Math.max(from.main, this.#first); main < this.#next; main++) {
       const start = this.#startOf(main);
@@ -99,8 +99,9 @@ export class RecentRows {
         const slot = row & (this.#slabs.length - 1);
         const length = this.#lengths[slot] ?? dropped;
         if (length === dropped) continue;
-        const flagAt = (this.#froms[slot] ?? 1) - 1;
-        const stored = (this.#slabs[slot] ?? noSlab).subarray(flagAt, flagAt + 1 + length);
+        const slab = this.#slabs[slot] ?? noSlab;
+        const flagAt = slab.byteOffset + (this.#froms[slot] ?? 1) - 1;
+        const stored = new Uint8Array(slab.buffer, flagAt, 1 + length);
         if (!visit(main, row - start, stored)) return;
       }
     }

@@ -1,5 +1,5 @@
 // Where a row is found by its revision: the recent rows, a small cache of rows read, the engine.
-import { assert } from "../base/assert.ts";
+import { unreachable } from "../base/assert.ts";
 import { type Engine, Table } from "../storage/engine.ts";
 import type { RecentRows } from "./recentRows.ts";
 import { revisionKeyBytes, writeKeyOf } from "./revision.ts";
@@ -38,8 +38,9 @@ export class Rows {
       return cached;
     }
     writeKeyOf(this.#key, 0, main, sub);
-    const stored = this.#engine.get(Table.key, this.#key);
-    assert(stored !== undefined, `the store lacks revision ${main}.${sub} that the index knows`);
+    const stored =
+      this.#engine.get(Table.key, this.#key) ??
+      unreachable(`the store lacks revision ${main}.${sub} that the index knows`);
     const row = rowOfStored(stored);
     if (row.length <= cachedRowBytesMax) {
       this.#cached[slot] = row;

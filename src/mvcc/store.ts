@@ -217,7 +217,7 @@ export class Store {
     let at = 0;
     recent.visit({ main: recent.take(), sub: 0 }, (main, sub, stored) => {
       writeKeyOf(keys, at, main, sub);
-      const key = keys.subarray(at, at + revisionKeyBytes);
+      const key = new Uint8Array(keys.buffer, at, revisionKeyBytes);
       puts.push({ table: Table.key, key, value: stored });
       at += revisionKeyBytes;
       return true;

@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
-import { assert } from "../base/assert.ts";
+import { assert, unreachable } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
 import {
   type Engine,
@@ -193,9 +193,7 @@ export class LmdbEngine implements Engine {
   }
 
   #table(table: Table): Dbi {
-    const dbi = this.#tables[table];
-    assert(dbi !== undefined, `table ${table}`);
-    return dbi;
+    return this.#tables[table] ?? unreachable(`table ${table}`);
   }
 }
 

@@ -39,10 +39,10 @@ export class RowFramer {
     arena[at + 5] = key.length >>> 8;
     arena.set(key, at + rowHeadBytes);
     arena.set(value, at + rowHeadBytes + key.length);
-    const framed = arena.subarray(at, to);
-    framed.writeUInt32LE(crc32c(arena, at + 4, to), 0);
+    arena.writeUInt32LE(crc32c(arena, at + 4, to), at);
     this.#length = to;
-    return framed;
+    // Half the cost of Buffer's own subarray.
+    return new Uint8Array(arena.buffer, arena.byteOffset + at, to - at);
   }
 }
 
