@@ -15,6 +15,8 @@ export class Committed {
   /** Position is index - 1. */
   readonly #entries: Entry[] = [];
   readonly #seen = new Map<MemberId, LogIndex>();
+  /** Term in which a member led at the end of its last turn; 0 if it did not. */
+  readonly #led = new Map<MemberId, number>();
 
   constructor(disks: ReadonlyMap<MemberId, DurableRecord>) {
     this.#disks = disks;
@@ -27,14 +29,20 @@ export class Committed {
   /** A new life may know less than the last one did, but nothing else. */
   onStart(id: MemberId): void {
     this.#seen.set(id, LogIndex(0));
+    this.#led.delete(id);
   }
 
-  afterTurn({ id, commit, applied }: MemberStatus, log: RaftLog): void {
+  afterTurn({ id, commit, applied, role, term }: MemberStatus, log: RaftLog): void {
+    const ledBefore = this.#led.get(id) === term;
+    this.#led.set(id, role === "leader" ? term : 0);
     check(applied <= commit, name, () => `m${id} applied ${applied}, committed ${commit}`);
     const seen = this.#seen.get(id) ?? 0;
     if (commit === seen) return;
     check(commit > seen, name, () => `m${id} went from commit ${seen} back to ${commit}`);
     this.#seen.set(id, commit);
+    // Thesis 3.6.2: entries of earlier terms are committed by one of the leader's own only.
+    const isOwn = !ledBefore || role !== "leader" || log.term(commit) === term;
+    check(isOwn, name, () => `m${id} commits ${commit}@${log.term(commit)} by counting`);
     const [from, to] = [LogIndex(seen + 1), LogIndex(commit + 1)];
     const entries = log.entries({ from, to, bytesMax: Number.MAX_SAFE_INTEGER });
     for (const entry of entries) this.#onCommitted(id, entry);
