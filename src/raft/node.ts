@@ -23,8 +23,6 @@ import { step } from "./step.ts";
 import { beginTransfer } from "./transfer.ts";
 import type { Entry, HardState, LogReader, Membership, Role } from "./types.ts";
 
-export type { RaftConfig } from "./config.ts";
-
 /** What a leader knows about one peer. */
 export interface PeerStatus {
   readonly id: MemberId;

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LogIndex, MemberId, noMember, Term } from "../../src/base/brand.ts";
+import type { RaftConfig } from "../../src/raft/config.ts";
 import type { Message } from "../../src/raft/message.ts";
-import type { RaftConfig } from "../../src/raft/node.ts";
 import type { Entry } from "../../src/raft/types.ts";
 import { Stage, type Start } from "./stage.ts";
 

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { LogIndex, MemberId } from "../../src/base/brand.ts";
 import { Prng } from "../../src/base/prng.ts";
+import type { RaftConfig } from "../../src/raft/config.ts";
 import { describeMessage } from "../../src/raft/describe.ts";
 import type { MembershipChange } from "../../src/raft/membership.ts";
 import type { Message } from "../../src/raft/message.ts";
-import type { RaftConfig } from "../../src/raft/node.ts";
 import type { Ready } from "../../src/raft/ready.ts";
 import { Judge } from "./judge.ts";
 import { MemoryLog } from "./memoryLog.ts";

@@ -1,9 +1,9 @@
 // Members on a stage: every message waits until it is delivered by hand, and all that happens is told.
 import assert from "node:assert/strict";
 import { LogIndex, type MemberId, noMember, Term } from "../../src/base/brand.ts";
+import type { RaftConfig } from "../../src/raft/config.ts";
 import { describeEntries, describeMessage, describeSnapshot } from "../../src/raft/describe.ts";
 import type { Message } from "../../src/raft/message.ts";
-import type { RaftConfig } from "../../src/raft/node.ts";
 import type { ProposeResult, Ready } from "../../src/raft/ready.ts";
 import type { Entry, Membership } from "../../src/raft/types.ts";
 import { MemoryLog } from "./memoryLog.ts";

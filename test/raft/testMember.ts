@@ -2,8 +2,9 @@
 import { assert } from "../../src/base/assert.ts";
 import { LogIndex, type MemberId } from "../../src/base/brand.ts";
 import type { Random } from "../../src/base/ports.ts";
+import type { RaftConfig } from "../../src/raft/config.ts";
 import type { Message } from "../../src/raft/message.ts";
-import { type RaftConfig, RaftNode } from "../../src/raft/node.ts";
+import { RaftNode } from "../../src/raft/node.ts";
 import type { PersistMark, Ready } from "../../src/raft/ready.ts";
 import type { MemoryLog } from "./memoryLog.ts";
 

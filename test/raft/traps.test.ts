@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LogIndex, MemberId, Term } from "../../src/base/brand.ts";
+import type { RaftConfig } from "../../src/raft/config.ts";
 import { readsForwardedMax, readsPendingMax, termMax } from "../../src/raft/config.ts";
-import type { RaftConfig } from "../../src/raft/node.ts";
 import { Stage } from "./stage.ts";
 
 const ids = [1n, 2n, 3n].map(MemberId);

@@ -1,9 +1,9 @@
 // The verbs of raft transcripts, one row each with an example.
 import { LogIndex, MemberId } from "../../src/base/brand.ts";
+import type { RaftConfig } from "../../src/raft/config.ts";
 import { describeMembership } from "../../src/raft/describe.ts";
 import type { MembershipChange } from "../../src/raft/membership.ts";
 import type { Message } from "../../src/raft/message.ts";
-import type { RaftConfig } from "../../src/raft/node.ts";
 import type { Command } from "../support/transcript.ts";
 import { parseCommand } from "../support/transcript.ts";
 import { Stage, type Start } from "./stage.ts";
