@@ -87,6 +87,16 @@ export class Child {
     });
   }
 
+  /** @returns `ending`, once it left by itself. @throws when it does not in time. */
+  async ended({ timeoutMs }: { readonly timeoutMs: number }): Promise<string> {
+    if (this.#exit === undefined) {
+      await once(this.#process, "close", { signal: AbortSignal.timeout(timeoutMs) }).catch(() => {
+        throw this.#failure(`still there after ${timeoutMs} ms`);
+      });
+    }
+    return this.#exit ?? "";
+  }
+
   /** SIGTERM, then waits. @throws when it does not leave in time; it is killed then. */
   async stop(): Promise<void> {
     if (!this.running) return;
