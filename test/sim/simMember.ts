@@ -131,7 +131,7 @@ export class SimMember {
     this.#lifeNumber++;
     this.#pausedUntilUs = 0;
     sites.disarm(this.id);
-    const survived = this.disk.crash();
+    const survived = this.#whatSurvives();
     if (trace.on) trace.line(`m${this.id} dies (${why}), ${survived}`);
     this.#parts.onCrash(this.id);
   }
@@ -180,6 +180,17 @@ export class SimMember {
       if (error instanceof CrashSignal) this.#die(error.message);
       else if (error instanceof Violation) throw error;
       else throw new Violation("member", `m${this.id} throws ${String(error)}`, { cause: error });
+    }
+  }
+
+  /** Whatever a crash leaves on a disk that keeps its word, the log must be able to go on from. */
+  #whatSurvives(): string {
+    try {
+      return this.disk.crash();
+    } catch (error) {
+      throw new Violation("member", `m${this.id} cannot open its log: ${String(error)}`, {
+        cause: error,
+      });
     }
   }
 
