@@ -70,7 +70,8 @@ export class MemberHost {
     if (this.#leaving) return;
     switch (message.kind) {
       case "start":
-        this.#start(message);
+        // A slow disk may have held back the start of an earlier thread until this one was there.
+        if (this.#raftLog === undefined) this.#start(message);
         break;
       case "peer":
         this.#peers.attach(MemberId(message.peer), message.port);
@@ -236,9 +237,12 @@ export class MemberHost {
     clearInterval(this.#ticker);
     this.#peers.close();
     this.#embedded.close();
-    this.#raftLog?.close();
-    const closed = this.#engine?.close() ?? Promise.resolve();
-    closed.finally(() => process.exit(code));
+    try {
+      this.#raftLog?.close();
+    } finally {
+      const closed = this.#engine?.close() ?? Promise.resolve();
+      closed.finally(() => process.exit(code));
+    }
   }
 }
 

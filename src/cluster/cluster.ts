@@ -50,6 +50,8 @@ export interface MemberHandle {
   restart(): Promise<void>;
 }
 
+const noSupervisors: readonly Supervisor[] = [];
+
 /** Longest wait for a quorum at the start. */
 export const readyMsMax = 30_000;
 
@@ -183,10 +185,27 @@ export class Cluster implements AsyncDisposable {
     for (const supervisor of this.#supervisors) await this.#boot(supervisor);
     this.#mesh.connect(this.#supervisors.map((supervisor) => supervisor.id));
     this.#started = true;
-    await this.#until(() => this.#all("serving"));
+    await this.#untilQuorumServes();
     this.#electBest();
     await this.#awaitQuorum();
     this.#ready = true;
+    // A member that cannot serve does not hold back the others, but a person should know.
+    for (const supervisor of this.#supervisors) {
+      const why = this.#failures.get(supervisor.id);
+      if (why !== undefined) this.#notify(supervisor, "failed", why);
+    }
+  }
+
+  async #untilQuorumServes(): Promise<void> {
+    const serving = (): number =>
+      this.#supervisors.filter(({ state }) => state === "serving").length;
+    await this.#until(
+      () => serving() + this.#failures.size >= this.#supervisors.length,
+      noSupervisors,
+    );
+    if (2 * serving() > this.#supervisors.length) return;
+    const [why = "no quorum of members serves"] = this.#failures.values();
+    throw new StartError(why);
   }
 
   async #close(): Promise<void> {
@@ -198,7 +217,11 @@ export class Cluster implements AsyncDisposable {
 
   async #boot(supervisor: Supervisor): Promise<void> {
     if (this.#home === undefined) return;
-    supervisor.start(await this.#home.boot(supervisor.id), this.#memberInfos());
+    try {
+      supervisor.start(await this.#home.boot(supervisor.id), this.#memberInfos());
+    } catch (error) {
+      supervisor.giveUp(error);
+    }
   }
 
   // All logs are at hand: the member with the newest one needs no election timeout to be chosen.
@@ -212,7 +235,7 @@ export class Cluster implements AsyncDisposable {
 
   /** A linearizable read proves that a leader of this term has committed and answers. */
   async #awaitQuorum(): Promise<void> {
-    await this.#until(() => this.#supervisors.some(({ role }) => role === "leader"));
+    await this.#until(() => this.#supervisors.some(({ role }) => role === "leader"), noSupervisors);
     const client = this.client();
     try {
       await client.get("quorlet/ready", { countOnly: true });
@@ -239,6 +262,7 @@ export class Cluster implements AsyncDisposable {
         this.#wake();
       },
       onServing: (supervisor, end) => {
+        this.#failures.delete(supervisor.id);
         this.#logEnds.set(supervisor.id, end);
         this.#notify(supervisor, "serving", "");
       },
@@ -258,15 +282,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #rejoin(supervisor: Supervisor): Promise<void> {
-    try {
-      await this.#boot(supervisor);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#failures.set(supervisor.id, why);
-      this.#notify(supervisor, "failed", why);
-      await supervisor.kill();
-      return;
-    }
+    await this.#boot(supervisor);
     this.#mesh.redraw(supervisor.id);
     for (const client of this.#clients) this.#attach(client, supervisor);
   }

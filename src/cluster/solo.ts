@@ -146,8 +146,7 @@ export class SoloMember {
     try {
       await this.#boot();
     } catch (error) {
-      await this.#supervisor.kill();
-      this.#fail(error instanceof Error ? error.message : String(error));
+      this.#supervisor.giveUp(error);
     }
   }
 

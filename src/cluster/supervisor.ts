@@ -3,6 +3,7 @@ import type { MemberId } from "../base/brand.ts";
 import type { Log } from "../base/ports.ts";
 import type { MemberInfo } from "../member/service.ts";
 import type { Role } from "../raft/types.ts";
+import { DataDirError } from "../storage/dataDirError.ts";
 import type { SharedFiles } from "../storage/sharedDisk.ts";
 import { addressText } from "./address.ts";
 import type { Boot } from "./home.ts";
@@ -114,6 +115,17 @@ export class Supervisor {
     this.#wanted = false;
     clearTimeout(this.#restartTimer);
     await this.#thread?.kill();
+  }
+
+  /**
+   * Its life cannot begin: `error` is what stood in the way. A disk that fails or is full may be better
+   * at the next try; a damaged directory will not.
+   */
+  giveUp(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    const permanent = !(error instanceof DataDirError && error.trouble.kind === "io");
+    this.#fault = { message, permanent };
+    void this.#thread?.kill();
   }
 
   #onMessage(message: FromMember): void {

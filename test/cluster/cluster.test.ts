@@ -1,7 +1,15 @@
 // Whole clusters in this process, as programs and tests embed them.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -138,3 +146,35 @@ test("what etcd refuses, the embedded client refuses with etcd's words", async (
     return true;
   });
 });
+
+test("one member with a damaged log stays down with its reason; the others serve", async () => {
+  using dir = temporaryDir();
+  const dataDir = join(dir.path, "data");
+  {
+    await using cluster = await Cluster.start({ dataDir });
+    const client = cluster.client();
+    for (let i = 0; i < 20; i++) await client.put(`k${i}`, "v".repeat(2_000));
+  }
+  const [folder] = readdirSync(dataDir).filter((name) => name.startsWith("member-"));
+  assert.ok(folder !== undefined, "members have folders");
+  flipBit(join(dataDir, folder, "log", "0000000001.log"), "k3");
+  const notices: MemberNotice[] = [];
+  await using cluster = await Cluster.start({ dataDir, onMember: (n) => notices.push(n) });
+  assert.deepEqual(
+    notices.map(({ kind }) => kind),
+    ["failed"],
+  );
+  assert.match(notices[0]?.why ?? "", /^m\d: log file \S+ is damaged at offset \d+/);
+  const client = cluster.client();
+  for (let i = 0; i < 20; i++) assert.equal((await client.get(`k${i}`))?.version, 1, `k${i}`);
+  assert.equal((await client.put("k", "v")).header.revision, 22);
+});
+
+/** Flips one bit of the first place in a file that holds `marker`. */
+function flipBit(file: string, marker: string): void {
+  const bytes = readFileSync(file);
+  const at = bytes.indexOf(Buffer.from(marker));
+  assert.ok(at > 0, `${file} holds ${marker}`);
+  bytes[at + 10] = (bytes[at + 10] ?? 0) ^ 1;
+  writeFileSync(file, bytes);
+}
