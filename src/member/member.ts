@@ -5,6 +5,7 @@ import type { CommandKind } from "../apply/command.ts";
 import { type MemberId, noMember, type Term } from "../base/brand.ts";
 import { errStopped, errTooManyRequests } from "../base/errors.ts";
 import type { Clock, Log } from "../base/ports.ts";
+import type { Message } from "../raft/message.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { Ready } from "../raft/ready.ts";
 import { type Entry, EntryKind } from "../raft/types.ts";
@@ -31,6 +32,13 @@ import { StoreWriter } from "./storeWriter.ts";
 
 /** Applied but unwritten changes above this stop new proposals until the store caught up. */
 export const unflushedBytesMax = 128 << 20;
+
+/**
+ * A leader with entries on their way holds new ones back until those are committed, so that a busy
+ * cluster pays for a sync and a frame per round and not per batch; but for fewer ticks than this: if
+ * a commit takes that long, waiting for it saves nothing.
+ */
+export const holdTicksMax = 2;
 
 export interface MemberConfig {
   readonly clusterId: bigint;
@@ -71,6 +79,10 @@ export class Member implements MemberService {
   #leader: MemberId = noMember;
   #leaderTerm = -1;
   #badFrames = 0;
+  /** Batches of followers, held back until the round under way is committed. */
+  #forwards: Message[] = [];
+  /** Ticks since the last round began. */
+  #roundTicks = 0;
   #stopped = false;
 
   constructor(
@@ -160,11 +172,11 @@ export class Member implements MemberService {
     if (this.#stopped) return;
     this.#reads.askTurn(this.#askReadIndex);
     do {
-      this.#pending.proposeTurn(this.#propose);
+      if (!this.#isHolding()) this.#beginRound();
       this.#pump.drain();
       this.#noticeLeader();
-      // Outcomes may have made room for the next batch.
-    } while (this.#pending.canPropose);
+      // A commit may have ended the round, outcomes may have made room for the next batch.
+    } while (this.#hasProposals() && !this.#isHolding());
     this.#outbox.flush();
     this.#storeWriter.turn();
     if (this.#jobs.step()) this.#ports.requestTurn();
@@ -219,7 +231,24 @@ export class Member implements MemberService {
     return this.#config.members;
   }
 
+  #isHolding(): boolean {
+    return this.#raft.isCommitting && this.#roundTicks < holdTicksMax;
+  }
+
+  #hasProposals(): boolean {
+    return this.#pending.canPropose || this.#forwards.length > 0;
+  }
+
+  #beginRound(): void {
+    this.#roundTicks = 0;
+    const forwards = this.#forwards;
+    this.#forwards = [];
+    for (const message of forwards) this.#raft.step(message);
+    this.#pending.proposeTurn(this.#propose);
+  }
+
   #onTick(): void {
+    this.#roundTicks++;
     this.#raft.tick();
     this.#pending.tick(this.#propose);
     this.#reads.tick(this.#askReadIndex);
@@ -232,7 +261,10 @@ export class Member implements MemberService {
       this.#ports.log.warn("dropped a frame that cannot be decoded", { from, why: frame.why });
       return;
     }
-    for (const message of frame.messages) this.#raft.step(message);
+    for (const message of frame.messages) {
+      if (message.kind === "forward") this.#forwards.push(message);
+      else this.#raft.step(message);
+    }
   }
 
   #apply(entries: readonly Entry[]): void {

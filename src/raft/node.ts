@@ -65,6 +65,12 @@ export class RaftNode {
     return this.#core.leader;
   }
 
+  /** Leads, and its last entries are not committed yet. */
+  get isCommitting(): boolean {
+    const { role, log } = this.#core;
+    return role === "leader" && log.last > log.commit;
+  }
+
   /** As of the applied index; a change that is on its way may be in force already. */
   get membership(): Membership {
     const { configurations, log } = this.#core;
