@@ -88,7 +88,11 @@ function addDev(program: Command, commands: Commands): void {
       new Option("--client-ports <ports>", "comma list, 0: any free port").argParser(portList),
     )
     .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--memory", "keep everything in memory; nothing survives the process")
+    .addOption(
+      new Option("--memory", "keep everything in memory; nothing survives the process").conflicts(
+        "dataDir",
+      ),
+    )
     .addOption(logLevelOption())
     .action((flags: DevFlags) => commands.dev(devConfig(flags)));
 }

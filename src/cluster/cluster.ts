@@ -97,10 +97,15 @@ export class Cluster implements AsyncDisposable {
   /**
    * Resolves when a put can be answered.
    *
+   * @throws {RangeError} for a count of members that cannot be.
    * @throws {StartError | DataDirError} for a port or directory that cannot be used. Nothing is left
    *         running then, and a directory that is not ours was not touched.
    */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const { members = 1 } = options;
+    if (!Number.isInteger(members) || members < 1) {
+      throw new RangeError(`a cluster has at least 1 member, not ${members}`);
+    }
     const { seed } = await planCluster(options.members ?? 3, options.dataDir);
     if (!isWhole(seed)) {
       throw new StartError(

@@ -40,6 +40,9 @@ export const unflushedBytesMax = 128 << 20;
  */
 export const holdTicksMax = 2;
 
+/** Linearizable reads of one turn begin within this; the rest waits for the next turn. */
+export const readBudgetMs = 10;
+
 export interface MemberConfig {
   readonly clusterId: bigint;
   readonly id: MemberId;
@@ -178,6 +181,7 @@ export class Member implements MemberService {
       // A commit may have ended the round, outcomes may have made room for the next batch.
     } while (this.#hasProposals() && !this.#isHolding());
     this.#outbox.flush();
+    this.#serveReads();
     this.#storeWriter.turn();
     if (this.#jobs.step()) this.#ports.requestTurn();
   }
@@ -229,6 +233,12 @@ export class Member implements MemberService {
 
   members(): readonly MemberInfo[] {
     return this.#config.members;
+  }
+
+  #serveReads(): void {
+    const { clock, requestTurn } = this.#ports;
+    const untilMs = clock.nowMs() + readBudgetMs;
+    if (this.#reads.serveDue(() => clock.nowMs() < untilMs)) requestTurn();
   }
 
   #isHolding(): boolean {

@@ -42,6 +42,9 @@ export class Reads {
   readonly #rounds = new Map<number, Round>();
   /** Confirmed, waiting for the applied index; in order of confirmation. */
   #confirmed: Confirmed[] = [];
+  /** May be served now; those before `#dueFrom` have been. */
+  #due: ReadCompletion[] = [];
+  #dueFrom = 0;
   #lastRequestId: number;
   #count = 0;
   #tick = 0;
@@ -75,13 +78,13 @@ export class Reads {
     this.#ask({ completions, bornTick: this.#tick, askedTick: this.#tick }, ask);
   }
 
-  /** A round succeeded: serve its reads, now or when `applied` reaches its index. */
+  /** A round succeeded: its reads are due, now or when `applied` reaches its index. */
   onConfirmed(state: ReadState, applied: LogIndex): void {
     const round = this.#rounds.get(state.requestId);
     if (round === undefined) return;
     this.#rounds.delete(state.requestId);
     const { completions, bornTick } = round;
-    if (state.index <= applied) this.#serve(completions);
+    if (state.index <= applied) this.#makeDue(completions);
     else this.#confirmed.push({ index: state.index, bornTick, completions });
   }
 
@@ -99,7 +102,26 @@ export class Reads {
     const ready = this.#confirmed.filter((read) => read.index <= applied);
     if (ready.length === 0) return;
     this.#confirmed = this.#confirmed.filter((read) => read.index > applied);
-    for (const read of ready) this.#serve(read.completions);
+    for (const read of ready) this.#makeDue(read.completions);
+  }
+
+  /**
+   * Serves reads that are due, oldest first, at least one and as long as `hasTime` says so: a read may
+   * cost microseconds or, with many large pairs, many milliseconds, and peers and clocks must not wait
+   * for all of them.
+   *
+   * @returns true when some are left for the next turn; a later moment serves them as well.
+   */
+  serveDue(hasTime: () => boolean): boolean {
+    if (this.#due.length === 0) return false;
+    do {
+      this.#count--;
+      this.#due[this.#dueFrom++]?.onReady();
+    } while (this.#dueFrom < this.#due.length && hasTime());
+    if (this.#dueFrom < this.#due.length) return true;
+    this.#due = [];
+    this.#dueFrom = 0;
+    return false;
   }
 
   /** A new leader: rounds of the old one are asked again at once. */
@@ -129,10 +151,13 @@ export class Reads {
       this.#collected,
       ...[...this.#rounds.values()].map((round) => round.completions),
       ...this.#confirmed.map((read) => read.completions),
+      this.#due.slice(this.#dueFrom),
     ];
     this.#collected = [];
     this.#rounds.clear();
     this.#confirmed = [];
+    this.#due = [];
+    this.#dueFrom = 0;
     for (const completions of waiting) this.#refuse(completions, error);
   }
 
@@ -155,9 +180,9 @@ export class Reads {
     ask(this.#lastRequestId);
   }
 
-  #serve(completions: readonly ReadCompletion[]): void {
-    this.#count -= completions.length;
-    for (const completion of completions) completion.onReady();
+  // One by one: a round may hold more than a call may have arguments.
+  #makeDue(completions: readonly ReadCompletion[]): void {
+    for (const completion of completions) this.#due.push(completion);
   }
 
   #refuse(completions: readonly ReadCompletion[], error: EtcdError): void {

@@ -17,6 +17,8 @@ class Reader implements ReadCompletion {
   }
 }
 
+const always = (): boolean => true;
+
 function setUp(): { reads: Reads; asked: number[]; ask: (id: number) => void } {
   const asked: number[] = [];
   return {
@@ -34,6 +36,7 @@ test("reads of one turn share a round; a turn without reads asks nothing", () =>
   reads.askTurn(ask);
   assert.deepEqual(asked, [1]);
   reads.onConfirmed({ requestId: 1, index: LogIndex(4) }, LogIndex(4));
+  reads.serveDue(always);
   assert.deepEqual(
     readers.map((reader) => reader.served),
     [1, 1, 1],
@@ -47,10 +50,13 @@ test("a confirmed read waits until its index is applied", () => {
   reads.add(reader);
   reads.askTurn(ask);
   reads.onConfirmed({ requestId: 1, index: LogIndex(9) }, LogIndex(8));
+  reads.serveDue(always);
   assert.equal(reader.served, 0);
   reads.onApplied(LogIndex(8));
+  reads.serveDue(always);
   assert.equal(reader.served, 0);
   reads.onApplied(LogIndex(9));
+  reads.serveDue(always);
   assert.equal(reader.served, 1);
 });
 
@@ -64,8 +70,10 @@ test("a lost round is asked again with a fresh id, at the next tick and not with
   reads.tick(ask);
   assert.deepEqual(asked, [1, 2]);
   reads.onConfirmed({ requestId: 1, index: LogIndex(1) }, LogIndex(1));
+  reads.serveDue(always);
   assert.equal(reader.served, 0, "an answer to the old id counts for nothing");
   reads.onConfirmed({ requestId: 2, index: LogIndex(1) }, LogIndex(1));
+  reads.serveDue(always);
   assert.equal(reader.served, 1);
 });
 
@@ -105,11 +113,13 @@ test("a confirmed read whose index is not applied is refused after its time", ()
   reads.askTurn(ask);
   for (let tick = 1; tick <= 3; tick++) reads.tick(ask);
   reads.onConfirmed({ requestId: 1, index: LogIndex(9) }, LogIndex(8));
+  reads.serveDue(always);
   for (let tick = 4; tick <= 69; tick++) reads.tick(ask);
   assert.equal(reader.error, undefined);
   reads.tick(ask);
   assert.equal(reader.error, errTimeout);
   reads.onApplied(LogIndex(9));
+  reads.serveDue(always);
   assert.equal(reader.served, 0, "answered once");
   assert.equal(reads.count, 0);
 });
@@ -130,6 +140,7 @@ test("stopping refuses collected, asked and confirmed reads", () => {
   reads.add(confirmed);
   reads.askTurn(ask);
   reads.onConfirmed({ requestId: 1, index: LogIndex(5) }, LogIndex(0));
+  reads.serveDue(always);
   reads.add(asked);
   reads.askTurn(ask);
   reads.add(collected);
@@ -138,5 +149,30 @@ test("stopping refuses collected, asked and confirmed reads", () => {
     readers.map((reader) => reader.error),
     [errStopped, errStopped, errStopped],
   );
+  assert.equal(reads.count, 0);
+});
+
+test("reads are served within the time of a turn, in order, the rest in the next", () => {
+  const { reads, ask, asked } = setUp();
+  const order: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    reads.add({ onReady: () => void order.push(i), onRefused: (error) => assert.fail(error) });
+  }
+  reads.askTurn(ask);
+  reads.onConfirmed({ requestId: asked[0] ?? 0, index: LogIndex(1) }, LogIndex(1));
+  let budget = 2;
+  assert.equal(
+    reads.serveDue(() => --budget > 0),
+    true,
+    "some are left",
+  );
+  assert.deepEqual(order, [0, 1]);
+  assert.equal(
+    reads.serveDue(() => false),
+    true,
+    "one is served even without time",
+  );
+  assert.equal(reads.serveDue(always), false, "nothing is left");
+  assert.deepEqual(order, [0, 1, 2, 3, 4]);
   assert.equal(reads.count, 0);
 });
