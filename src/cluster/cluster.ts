@@ -12,6 +12,7 @@ import { MemberClient } from "./memberClient.ts";
 import { Mesh } from "./mesh.ts";
 import { StartError } from "./startError.ts";
 import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor.ts";
+import { Waiters } from "./waiters.ts";
 
 export interface ClusterOptions {
   /** Raft members, from 1. Default 3. */
@@ -64,7 +65,7 @@ export class Cluster implements AsyncDisposable {
   readonly #clients = new Set<MemberClient>();
   readonly #logEnds = new Map<MemberId, { lastIndex: number; lastTerm: number }>();
   /** Told about every step of every member. */
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Waiters();
   #home: Home | undefined;
   /** Why members are down that were wanted, by id. */
   readonly #failures = new Map<MemberId, string>();
@@ -217,7 +218,7 @@ export class Cluster implements AsyncDisposable {
     for (const client of [...this.#clients]) client.close();
     await Promise.all(this.#supervisors.map((supervisor) => supervisor.stop()));
     await this.#home?.release();
-    this.#wake();
+    this.#waiters.wake();
   }
 
   async #boot(supervisor: Supervisor): Promise<void> {
@@ -264,14 +265,14 @@ export class Cluster implements AsyncDisposable {
       onBound: (supervisor) => {
         // At the first start all members begin together, when every port is known.
         if (this.#started) void this.#rejoin(supervisor);
-        this.#wake();
+        this.#waiters.wake();
       },
       onServing: (supervisor, end) => {
         this.#failures.delete(supervisor.id);
         this.#logEnds.set(supervisor.id, end);
         this.#notify(supervisor, "serving", "");
       },
-      onLeader: () => this.#wake(),
+      onLeader: () => this.#waiters.wake(),
       onDown: (supervisor, why) => {
         // At the first start a person is watching: one clear failure is better than many tries.
         if (!this.#ready) this.#failures.set(supervisor.id, why);
@@ -293,7 +294,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   #notify(supervisor: Supervisor, kind: MemberNotice["kind"], why: string): void {
-    this.#wake();
+    this.#waiters.wake();
     if (this.#ready && this.#closing === undefined) {
       this.#options.onMember?.({ name: supervisor.name, kind, why });
     }
@@ -325,31 +326,24 @@ export class Cluster implements AsyncDisposable {
     return this.#supervisors.every((supervisor) => supervisor.state === state);
   }
 
-  #wake(): void {
-    for (const waiter of [...this.#waiters]) waiter();
-  }
-
   /** Waits for a step of `needed` members that makes `reached` true. @throws {StartError} */
-  #until(reached: () => boolean, needed = this.#supervisors): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => end(new StartError("the cluster did not get ready")),
-        readyMsMax,
-      );
-      const end = (error?: Error): void => {
-        clearTimeout(timer);
-        this.#waiters.delete(look);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const look = (): void => {
+  async #until(reached: () => boolean, needed = this.#supervisors): Promise<void> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#waiters.wake();
+    }, readyMsMax);
+    try {
+      await this.#waiters.until(() => {
+        if (reached()) return true;
         const failure = needed.map(({ id }) => this.#failures.get(id)).find((why) => why);
-        if (reached()) end();
-        else if (failure !== undefined) end(new StartError(failure));
-        else if (this.#closing !== undefined) end(new StartError("the cluster was closed"));
-      };
-      this.#waiters.add(look);
-      look();
-    });
+        if (failure !== undefined) throw new StartError(failure);
+        if (this.#closing !== undefined) throw new StartError("the cluster was closed");
+        if (late) throw new StartError("the cluster did not get ready");
+        return false;
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

@@ -120,7 +120,7 @@ export class ReadView {
     return this.#answer(query, [version], 1);
   }
 
-  /** The usual range, as `#list` would answer it, without a version object per key: a third faster. */
+  /** The usual range, as `#list` would answer it, without a version object per key. */
   #listNow(query: RangeQuery, range: KeyRange): RangeRows {
     const rowsMax = query.limit > 0 ? query.limit : Number.MAX_SAFE_INTEGER;
     const rows: Uint8Array[] = [];
