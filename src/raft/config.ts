@@ -1,6 +1,7 @@
 // What a member is told at boot. Every bound of this room has its name here.
 import { assert } from "../base/assert.ts";
 import { type LogIndex, type MemberId, noMember } from "../base/brand.ts";
+import type { Configuration } from "./types.ts";
 
 export interface RaftConfig {
   readonly id: MemberId;
@@ -26,6 +27,11 @@ export interface RaftConfig {
   readonly readMode: "readIndex" | "lease";
   /** Last index that the state machine holds at boot. */
   readonly applied: LogIndex;
+  /**
+   * The configurations that the state machine has seen, ascending; the last is the one in force at
+   * `applied`. Missing or empty: the log's own base and all of its entries say it.
+   */
+  readonly configurations?: readonly Configuration[];
 }
 
 export const committedBytesMaxDefault = 4 * 1024 * 1024;

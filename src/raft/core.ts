@@ -90,8 +90,11 @@ export class Core {
     this.term = hardState.term;
     this.vote = hardState.vote;
     this.log = new RaftLog(reader, { commit: hardState.commit, applied: config.applied });
-    this.configurations = new Configurations({ index: config.applied, membership });
-    this.log.scan(config.applied, (entry) => this.configurations.append(entry));
+    const base = LogIndex(reader.firstIndex() - 1);
+    const known = config.configurations ?? [];
+    const isKnown = known.length > 0;
+    this.configurations = new Configurations(isKnown ? known : [{ index: base, membership }]);
+    this.log.scan(isKnown ? config.applied : base, (entry) => this.configurations.append(entry));
     this.durability = new Durability({
       index: reader.lastIndex(),
       term: hardState.term,
@@ -113,7 +116,16 @@ export class Core {
   get promotable(): boolean {
     const { configurations, log, id } = this;
     if (log.pendingSnapshot !== undefined) return false;
-    return isVoter(configurations.latest, id) || isVoter(configurations.at(log.commit), id);
+    const committed = configurations.at(log.commit);
+    return isVoter(configurations.latest, id) || (!!committed && isVoter(committed, id));
+  }
+
+  /**
+   * The disk has been silent for an election timeout: this member can neither vote nor acknowledge,
+   * so it should not lead.
+   */
+  get diskStalls(): boolean {
+    return this.durability.waitedTicks(this.now) >= this.config.electionTicksMin;
   }
 
   drawElectionTicks(): void {

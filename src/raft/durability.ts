@@ -5,6 +5,8 @@ interface Write {
   readonly number: number;
   readonly term: Term;
   readonly vote: MemberId;
+  /** When it was handed over. */
+  readonly tick: number;
   /** Last index of the log that this write makes durable; lowered when that end is cut off. */
   index: LogIndex;
 }
@@ -52,11 +54,17 @@ export class Durability {
     return this.#outstanding.length === 0;
   }
 
+  /** Ticks that the oldest write has been on its way; 0 when none is. */
+  waitedTicks(now: number): number {
+    const oldest = this.#outstanding[0];
+    return oldest === undefined ? 0 : now - oldest.tick;
+  }
+
   /** @returns the number of the write, to be given back to `complete`. */
-  begin(write: { index: LogIndex; term: Term; vote: MemberId }): number {
+  begin(write: { index: LogIndex; term: Term; vote: MemberId; tick: number }): number {
     this.#lastNumber++;
-    const { index, term, vote } = write;
-    this.#outstanding.push({ number: this.#lastNumber, index, term, vote });
+    const { index, term, vote, tick } = write;
+    this.#outstanding.push({ number: this.#lastNumber, index, term, vote, tick });
     return this.#lastNumber;
   }
 

@@ -30,7 +30,8 @@ export function onTimeoutNow(core: Core, message: TimeoutNowMessage): void {
 }
 
 function mayCampaign(core: Core): boolean {
-  return core.role !== "leader" && core.promotable && core.term < termMax;
+  if (core.role === "leader" || core.diskStalls) return false;
+  return core.promotable && core.term < termMax;
 }
 
 function beginPreVote(core: Core): void {

@@ -4,13 +4,13 @@ import { LogIndex, type MemberId, noMember } from "../base/brand.ts";
 import { emptyBytes } from "../base/bytes.ts";
 import type { Core, Leadership } from "./core.ts";
 import { dataBytes, noEntries } from "./log.ts";
-import { everyMember } from "./membership.ts";
+import { everyMember, isVoter } from "./membership.ts";
 import type { AppendReplyMessage, HeartbeatReplyMessage } from "./message.ts";
 import { Progress } from "./progress.ts";
 import { jointIndex, jointVote } from "./quorum.ts";
 import { confirmReads, openReadRound } from "./readIndex.ts";
 import type { ProposeResult } from "./ready.ts";
-import { abandonTransferTo, continueTransfer } from "./transfer.ts";
+import { abandonTransferTo, abdicate, continueTransfer } from "./transfer.ts";
 import { type Entry, EntryKind } from "./types.ts";
 
 export function becomeLeader(core: Core): void {
@@ -109,6 +109,12 @@ export function appendChange(core: Core, leadership: Leadership, data: Uint8Arra
 export function tickLeader(core: Core, leadership: Leadership): void {
   core.heartbeatElapsed++;
   core.electionElapsed++;
+  // The others have on disk what this one has not: any of them answers sooner. Where all disks are
+  // slow, or all are needed, nothing would be won.
+  if (core.diskStalls && core.log.commit > core.durability.index) {
+    resign(core, leadership);
+    return;
+  }
   if (core.electionElapsed >= core.config.electionTicksMin) {
     core.electionElapsed = 0;
     if (!judgePeers(core, leadership)) return;
@@ -120,6 +126,14 @@ export function tickLeader(core: Core, leadership: Leadership): void {
     leadership.heartbeatDue = true;
     for (const peer of leadership.peers.values()) peer.beat();
   }
+}
+
+/** Gives up leadership; whoever holds most of the log need not wait for an election timeout. */
+function resign(core: Core, leadership: Leadership): void {
+  const voters = [...leadership.peers.values()].filter(({ id }) => isVoter(core.membership, id));
+  const [best] = voters.sort((a, b) => b.match - a.match);
+  if (best !== undefined) abdicate(core, leadership, best);
+  core.becomeFollower(core.term, noMember);
 }
 
 /**
@@ -199,7 +213,7 @@ function sendSnapshot(core: Core, peer: Progress): void {
   const membership = core.configurations.at(index);
   const term = log.term(index);
   // A peer that is silent would only block its lane.
-  if (!peer.active || term === undefined) return;
+  if (!peer.active || term === undefined || membership === undefined) return;
   core.send({ kind: "snapshot", ...core.replyTo(peer.id), meta: { index, term, membership } });
   peer.snapshotSent(index);
 }
@@ -212,7 +226,7 @@ export function onAppendReply(
   const peer = leadership.peers.get(message.from);
   // Nobody can hold more than our log: such an answer is not meant for this leadership.
   if (peer === undefined || message.index > core.log.last) return;
-  peer.active = true;
+  peer.heard(core.now);
   if (message.rejected) onRejected(core, leadership, peer, message);
   else onAccepted(core, leadership, peer, message.index);
 }
@@ -248,7 +262,7 @@ export function onHeartbeatReply(
 ): void {
   const peer = leadership.peers.get(from);
   if (peer === undefined) return;
-  const repeat = peer.heard();
+  const repeat = peer.repeatsAfter(core.now);
   confirmReads(core, leadership, { from, readId });
   // Appends may have been lost, and with them the answers that keep the stream going.
   if (!repeat || peer.match >= core.log.last || peer.state === "snapshot") return;

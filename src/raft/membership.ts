@@ -9,6 +9,14 @@ export type MembershipChange =
   /** A learner becomes a voter. */
   | { readonly kind: "promote"; readonly id: MemberId }
   | { readonly kind: "remove"; readonly id: MemberId }
+  /** Nothing but the context changes, what the caller knows about the member. */
+  | { readonly kind: "update"; readonly id: MemberId }
+  /** What the cluster began with, for members that join with an empty log. */
+  | {
+      readonly kind: "initial";
+      readonly voters: readonly MemberId[];
+      readonly learners: readonly MemberId[];
+    }
   /** Enter the joint configuration; the leader leaves it by itself. */
   | {
       readonly kind: "joint";
@@ -46,6 +54,10 @@ function apply(before: Membership, change: MembershipChange): Membership | strin
       return promoted(before, change.id);
     case "remove":
       return removed(before, change.id);
+    case "update":
+      return everyMember(before).includes(change.id) ? before : `${change.id} is no member`;
+    case "initial":
+      return begun(before, change);
     case "joint":
       return entered(before, change);
   }
@@ -75,6 +87,21 @@ function removed(before: Membership, id: MemberId): Membership | string {
     voters: before.voters.filter((voter) => voter !== id),
     learners: before.learners.filter((learner) => learner !== id),
   };
+}
+
+/** It may tell a member what it did not know, but contradict none: it is no change between two. */
+function begun(
+  before: Membership,
+  { voters, learners }: Pick<Membership, "voters" | "learners">,
+): Membership | string {
+  const known = everyMember(before).length > 0;
+  const same = sameIds(before.voters, voters) && sameIds(before.learners, learners);
+  if (known && !same) return "the cluster began with other members";
+  return { voters: [...voters], outgoing: [], learners: [...learners] };
+}
+
+function sameIds(a: readonly MemberId[], b: readonly MemberId[]): boolean {
+  return a.length === b.length && a.every((id) => b.includes(id));
 }
 
 function entered(
@@ -112,7 +139,10 @@ export function isVoter({ voters, outgoing }: Membership, id: MemberId): boolean
  * The simple changes carry their one id as the only voter.
  */
 const version = 1;
-const ops = ["addVoter", "addLearner", "promote", "remove", "joint", "leave"] as const;
+const ops = [
+  ...(["addVoter", "addLearner", "promote", "remove", "joint", "leave"] as const),
+  ...(["update", "initial"] as const),
+] as const;
 
 /** @param context the caller's own bytes (names, addresses), given back by `decodeChange`. */
 export function encodeChange(change: MembershipChange, context: Uint8Array): Uint8Array {
@@ -134,7 +164,7 @@ export function encodeChange(change: MembershipChange, context: Uint8Array): Uin
 }
 
 function idsOf(change: MembershipChange): Pick<Membership, "voters" | "learners"> {
-  if (change.kind === "joint") return change;
+  if (change.kind === "joint" || change.kind === "initial") return change;
   return { voters: change.kind === "leave" ? [] : [change.id], learners: [] };
 }
 
@@ -167,7 +197,7 @@ function changeOf(
   voters: readonly MemberId[],
   learners: readonly MemberId[],
 ): MembershipChange | undefined {
-  if (kind === "joint") return { kind, voters, learners };
+  if (kind === "joint" || kind === "initial") return { kind, voters, learners };
   if (kind === "leave") return { kind };
   const [id] = voters;
   return id === undefined ? undefined : { kind, id };

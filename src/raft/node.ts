@@ -4,6 +4,7 @@ import { LogIndex, type MemberId, noMember, Term } from "../base/brand.ts";
 import { emptyBytes } from "../base/bytes.ts";
 import type { Random } from "../base/ports.ts";
 import { checkConfig, committedBytesMaxDefault, type RaftConfig } from "./config.ts";
+import type { ChangedConfiguration } from "./configurations.ts";
 import { Core, type Leadership, Outbox } from "./core.ts";
 import { campaign, countOwnVote, tickElection } from "./election.ts";
 import {
@@ -29,8 +30,8 @@ export interface PeerStatus {
   readonly state: ProgressState;
   /** Last index that the peer is known to hold. */
   readonly match: LogIndex;
-  /** Heard from within the last election timeout. */
-  readonly active: boolean;
+  /** Since it was heard from in this leadership; infinite when it was not. */
+  readonly silentTicks: number;
 }
 
 /**
@@ -74,7 +75,47 @@ export class RaftNode {
   /** As of the applied index; a change that is on its way may be in force already. */
   get membership(): Membership {
     const { configurations, log } = this.#core;
-    return configurations.at(log.applied);
+    return configurations.at(log.applied) ?? configurations.latest;
+  }
+
+  /** In force now: votes and commits count by it. */
+  get latestMembership(): Membership {
+    return this.#core.membership;
+  }
+
+  /** Index of the entry that made it. */
+  get latestMembershipIndex(): LogIndex {
+    return this.#core.configurations.latestIndex;
+  }
+
+  /**
+   * In force at `index`, for whoever compacts the log up to there or takes an image of that state.
+   * @returns undefined when that is so long ago that nobody knows.
+   */
+  membershipAt(index: LogIndex): Membership | undefined {
+    return this.#core.configurations.at(index);
+  }
+
+  /** What the entry at `index` made of the membership; undefined when it changed nothing. */
+  configurationOf(index: LogIndex): ChangedConfiguration | undefined {
+    return this.#core.configurations.madeBy(index);
+  }
+
+  /** In force, but not applied yet. */
+  unappliedConfigurations(): readonly ChangedConfiguration[] {
+    const { configurations, log } = this.#core;
+    return configurations.after(log.applied);
+  }
+
+  /** Leads, and everything that could be in the way of another change is committed and applied. */
+  get mayChangeMembership(): boolean {
+    const { leadership, log } = this.#core;
+    return leadership !== undefined && log.applied >= leadership.membershipIndex;
+  }
+
+  /** 0n unless this member leads and is handing over. */
+  get transferee(): MemberId {
+    return this.#core.leadership?.transferee ?? noMember;
   }
 
   /** One unit of time has passed. */
@@ -205,8 +246,9 @@ export class RaftNode {
 
   /** The state machine holds everything up to `index`. */
   applied(index: LogIndex): void {
-    this.#core.log.appliedTo(index);
-    this.#core.configurations.forgetBefore(index);
+    const { log, configurations } = this.#core;
+    log.appliedTo(index);
+    configurations.forgetBefore(LogIndex(Math.min(index, log.first - 1)));
   }
 
   status(): RaftStatus {
@@ -218,7 +260,10 @@ export class RaftNode {
   /** Empty unless this member leads. */
   peers(): readonly PeerStatus[] {
     const peers = this.#core.leadership?.peers.values() ?? [];
-    return [...peers].map(({ id, state, match, active }) => ({ id, state, match, active }));
+    const { now } = this.#core;
+    return [...peers].map(({ id, state, match, heardTick }) => {
+      return { id, state, match, silentTicks: now - heardTick };
+    });
   }
 
   /** What a leader owes at the end of a turn; a resigning one tells the last commit before it goes. */
@@ -256,7 +301,9 @@ export class RaftNode {
   #beginWrite(mustSync: boolean): PersistMark {
     const { log, term, vote, durability } = this.#core;
     const index = log.last;
-    const write = mustSync ? durability.begin({ index, term, vote }) : durability.doneNumber;
+    const write = mustSync
+      ? durability.begin({ index, term, vote, tick: this.#core.now })
+      : durability.doneNumber;
     return { term, index, write };
   }
 

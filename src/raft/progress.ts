@@ -33,6 +33,8 @@ export class Progress {
   #commitSent = LogIndex(0);
   /** Heard from since the last check of the quorum. */
   active = false;
+  /** When it was heard from. */
+  heardTick = Number.NEGATIVE_INFINITY;
 
   constructor(id: MemberId, { next, bounds }: { next: LogIndex; bounds: WindowBounds }) {
     this.id = id;
@@ -116,12 +118,18 @@ export class Progress {
     this.#mayRepeat = true;
   }
 
-  /**
-   * A sign of life: a lost probe may be repeated, but once per beat, since reads send heartbeats
-   * far more often than anything is lost.
-   */
-  heard(): boolean {
+  /** A sign of life. */
+  heard(now: number): void {
     this.active = true;
+    this.heardTick = now;
+  }
+
+  /**
+   * The answer to a heartbeat: a lost probe may be repeated, but once per beat, since reads send
+   * heartbeats far more often than anything is lost.
+   */
+  repeatsAfter(now: number): boolean {
+    this.heard(now);
     const repeat = this.#mayRepeat;
     this.#mayRepeat = false;
     if (repeat) this.#probeSent = false;

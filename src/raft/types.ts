@@ -35,6 +35,12 @@ export interface Membership {
   readonly learners: readonly MemberId[];
 }
 
+/** A membership and the entry since which it is in force; 0 for the one that a cluster began with. */
+export interface Configuration {
+  readonly index: LogIndex;
+  readonly membership: Membership;
+}
+
 /** The state that a snapshot stands for: everything up to and including `index`. */
 export interface SnapshotMeta {
   readonly index: LogIndex;

@@ -82,7 +82,7 @@ test("foreign bytes are refused, never thrown about", () => {
 });
 
 test("the latest configuration in the log is in force, until it is cut", () => {
-  const all = new Configurations({ index: LogIndex(3), membership: of([1]) });
+  const all = new Configurations([{ index: LogIndex(3), membership: of([1]) }]);
   const entry = (index: number, added: number) => ({
     index: LogIndex(index),
     term: Term(1),
