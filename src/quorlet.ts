@@ -18,4 +18,5 @@ export {
   type MemberHandle,
   type MemberNotice,
 } from "./cluster/cluster.ts";
+export type { CutDirection, Faults } from "./cluster/faults.ts";
 export { StartError } from "./cluster/startError.ts";

@@ -82,6 +82,12 @@ export class MemberHost {
       case "campaign":
         this.#member?.handle({ kind: "campaign" });
         break;
+      case "pause":
+        Atomics.wait(message.gate, 0, 0, message.ms);
+        break;
+      case "mute":
+        this.#peers.mute(new Set(message.peers.map(MemberId)));
+        break;
       case "stop":
         void this.#stop();
         break;

@@ -70,6 +70,11 @@ export class PeerDoor {
     (this.#mixed ?? this.#ports).attach(peer, port);
   }
 
+  /** Frames to these peers of this process are lost; to all others they are not. */
+  mute(peers: ReadonlySet<MemberId>): void {
+    this.#ports.mute(peers);
+  }
+
   close(): void {
     this.link.close();
     void this.#listener?.close();

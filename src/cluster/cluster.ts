@@ -6,6 +6,7 @@ import { type LogLevel, systemLog } from "../base/system.ts";
 import { Client } from "../client/client.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
+import { Faults } from "./faults.ts";
 import { type Home, openHome, planCluster } from "./home.ts";
 import { type ClusterSeed, isWhole } from "./identity.ts";
 import { MemberClient } from "./memberClient.ts";
@@ -57,6 +58,8 @@ const noSupervisors: readonly Supervisor[] = [];
 export const readyMsMax = 30_000;
 
 export class Cluster implements AsyncDisposable {
+  /** To see what happens when threads die, stand still or do not hear one another. */
+  readonly faults: Faults;
   readonly #options: ClusterOptions;
   readonly #log: Log;
   readonly #seed: ClusterSeed;
@@ -93,6 +96,7 @@ export class Cluster implements AsyncDisposable {
       };
       return new Supervisor(data, { id, log: this.#log, hooks: this.#hooks() });
     });
+    this.faults = new Faults(this.#supervisors);
   }
 
   /**
@@ -152,7 +156,7 @@ export class Cluster implements AsyncDisposable {
       endpoint: supervisor.endpoint,
       state: supervisor.state,
       role: supervisor.role === "leader" ? "leader" : "follower",
-      kill: () => this.#kill(supervisor),
+      kill: () => this.faults.kill(supervisor.name),
       restart: () => this.#restart(supervisor),
     };
   }
@@ -216,6 +220,7 @@ export class Cluster implements AsyncDisposable {
 
   async #close(): Promise<void> {
     for (const client of [...this.#clients]) client.close();
+    this.faults.mend();
     await Promise.all(this.#supervisors.map((supervisor) => supervisor.stop()));
     await this.#home?.release();
     this.#waiters.wake();
@@ -248,10 +253,6 @@ export class Cluster implements AsyncDisposable {
     } finally {
       client.close();
     }
-  }
-
-  async #kill(supervisor: Supervisor): Promise<void> {
-    await supervisor.kill();
   }
 
   async #restart(supervisor: Supervisor): Promise<void> {
@@ -289,6 +290,7 @@ export class Cluster implements AsyncDisposable {
 
   async #rejoin(supervisor: Supervisor): Promise<void> {
     await this.#boot(supervisor);
+    this.faults.onBound(supervisor);
     this.#mesh.redraw(supervisor.id);
     for (const client of this.#clients) this.#attach(client, supervisor);
   }

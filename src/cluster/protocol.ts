@@ -50,6 +50,10 @@ export type ToMember =
   /** A channel to an embedded client. */
   | { readonly kind: "client"; readonly port: MessagePort }
   | { readonly kind: "campaign" }
+  /** Stand still for `ms`, or until `gate` holds something other than 0. */
+  | { readonly kind: "pause"; readonly ms: number; readonly gate: Int32Array }
+  /** Lose all frames to these peers, and to no others. */
+  | { readonly kind: "mute"; readonly peers: readonly bigint[] }
   /** Refuse what waits, write what is applied, close everything, exit. */
   | { readonly kind: "stop" }
   /** Crash: exit with nothing written that is not written yet. */

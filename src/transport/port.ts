@@ -22,6 +22,8 @@ export class PortLink implements PeerLink {
   onFrame: ((from: MemberId, frame: Uint8Array) => void) | undefined;
   readonly #limits: PortLinkLimits;
   readonly #lanes = new Map<MemberId, Lane>();
+  /** Peers that nothing is sent to: a fault that somebody asked for. */
+  #muted: ReadonlySet<MemberId> = new Set();
   #droppedFrames = 0;
   #badFrames = 0;
 
@@ -54,8 +56,14 @@ export class PortLink implements PeerLink {
     lane?.close();
   }
 
+  /** From now on frames to these peers, and to no others, are dropped, whatever ports they have. */
+  mute(peers: ReadonlySet<MemberId>): void {
+    this.#muted = peers;
+  }
+
   send(to: MemberId, frame: Uint8Array): void {
-    if (this.#lanes.get(to)?.send(frame) !== true) this.#droppedFrames++;
+    if (this.#muted.has(to)) this.#droppedFrames++;
+    else if (this.#lanes.get(to)?.send(frame) !== true) this.#droppedFrames++;
   }
 
   connected(peer: MemberId): boolean {

@@ -89,3 +89,20 @@ test("bytes are transferred from the measured size on, and only when they fill t
     port1.close();
   }
 });
+
+test("a muted peer is sent nothing over any port, and is still heard", async (t) => {
+  const [link, port] = linkAndPort(t);
+  const heard: number[] = [];
+  link.onFrame = (_from, frame) => heard.push(frame[0] ?? -1);
+  const arrived: unknown[] = [];
+  port.on("message", (message) => arrived.push(message));
+  link.mute(new Set([peer]));
+  for (let i = 0; i < 5; i++) link.send(peer, Uint8Array.of(i));
+  port.postMessage(Uint8Array.of(7));
+  await turnsUntil(() => heard.length === 1, "the frame of the peer arrives");
+  assert.equal(link.counters.droppedFrames, 5);
+  link.mute(new Set([MemberId(3n)]));
+  link.send(peer, Uint8Array.of(9));
+  await turnsUntil(() => arrived.length === 1, "others may be muted");
+  assert.deepEqual(arrived, [Uint8Array.of(9)]);
+});
