@@ -1,7 +1,9 @@
 // The KV service: decode, check, then ask the member. A write enters the log as the client's own
 // bytes; a read waits for a quorum round unless it is serializable. One small object per call.
+
 import { CommandKind } from "../apply/command.ts";
 import type { Outcome, RefusedResult } from "../apply/outcome.ts";
+import { unreachable } from "../base/assert.ts";
 import {
   EtcdError,
   errCanceled,
@@ -243,6 +245,8 @@ class Answers {
       case "compact":
         // The store may have moved on while old history was removed: etcd tells the latest.
         return encodeCompactionResponse(writer, this.#headers.current());
+      default:
+        return unreachable(`${outcome.kind} is no answer of the KV service`);
     }
   }
 }

@@ -2,7 +2,7 @@
 // applied the same entries hold the same state. Whole images of the state (image.ts) join here.
 import { assert } from "../base/assert.ts";
 import { LogIndex, type Revision, Term } from "../base/brand.ts";
-import { type EtcdError, errMalformed } from "../base/errors.ts";
+import { type EtcdError, errMalformed, errMemberNotFound } from "../base/errors.ts";
 import type { HashRun } from "../mvcc/hash.ts";
 import { Store, type StoreOptions } from "../mvcc/store.ts";
 import {
@@ -19,10 +19,12 @@ import type {
   TxnRequest,
 } from "../proto/kv.ts";
 import { Malformed } from "../proto/reader.ts";
-import { type Entry, EntryKind } from "../raft/types.ts";
+import { type Entry, EntryKind, type Membership } from "../raft/types.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
 import { batchOrigin, CommandKind, forEachCommand } from "./command.ts";
 import { type Command, firstRefusal, type Gate, type Gates, orderedGates } from "./gates.ts";
+import { type ChangeContext, decodeAttributes } from "./memberRecord.ts";
+import { Members, type StageRow } from "./members.ts";
 import { Origins } from "./origins.ts";
 import type { Outcome, RangeResult, TxnResult } from "./outcome.ts";
 import { range } from "./range.ts";
@@ -36,13 +38,22 @@ export interface ApplierOptions extends StoreOptions {
 export class Applier {
   /** The key space; others read it and listen to its changes, but only the applier writes. */
   readonly store: Store;
+  /** Who is a member, and what is known about each. */
+  readonly members: Members;
   readonly #origins: Origins;
   readonly #gates: readonly Gate[];
   #applied: LogIndex;
   #term: Term;
 
-  private constructor(store: Store, origins: Origins, gates: readonly Gate[]) {
+  readonly #stage: StageRow = (table, key, value) => this.store.stage(table, key, value);
+
+  private constructor(
+    store: Store,
+    parts: { members: Members; origins: Origins; gates: readonly Gate[] },
+  ) {
+    const { members, origins, gates } = parts;
     this.store = store;
+    this.members = members;
     this.#origins = origins;
     this.#gates = gates;
     this.#applied = store.savedApplied.index;
@@ -52,7 +63,9 @@ export class Applier {
   /** Takes up the state as of the engine's last batch. */
   static open(engine: Engine, options: ApplierOptions = {}): Applier {
     const store = Store.open(engine, options);
-    return new Applier(store, Origins.load(engine), orderedGates(options.gates ?? {}));
+    const members = Members.load(engine);
+    const origins = Origins.load(engine, "origin");
+    return new Applier(store, { members, origins, gates: orderedGates(options.gates ?? {}) });
   }
 
   /** Index of the last entry whose changes are visible. */
@@ -105,6 +118,13 @@ export class Applier {
     return wanted ? outcomes : undefined;
   }
 
+  /** Applies the entry with which raft's membership became `membership`. */
+  applyMembership(entry: Entry, change: ChangeContext & { readonly membership: Membership }): void {
+    if (!this.#advance(entry)) return;
+    const { index } = entry;
+    this.members.apply({ index, membership: change.membership }, change, this.#stage);
+  }
+
   /** Takes note of an entry that means nothing to the state machine. */
   skip(entry: Entry): void {
     this.#advance(entry);
@@ -113,6 +133,7 @@ export class Applier {
   /** Everything that changed since the last batch; undefined for nothing. One at a time. */
   takeBatch(): EngineBatch | undefined {
     this.#origins.takeChanged((key, value) => this.store.stage(Table.meta, key, value));
+    this.members.takeChanged(this.#stage);
     return this.store.takeBatch({ index: this.#applied, term: this.#term });
   }
 
@@ -154,6 +175,8 @@ export class Applier {
         return this.#txn(decodeTxnRequest(body), wanted);
       case CommandKind.compact:
         return this.#compact(decodeCompactionRequest(body));
+      case CommandKind.memberPublish:
+        return this.#publish(body);
       default:
         return refused(errMalformed(`unknown command ${kind}`));
     }
@@ -191,6 +214,14 @@ export class Applier {
     if (request instanceof Malformed) return refused(errMalformed(request.why));
     const error = this.#refusal({ kind: "txn", request });
     return error === undefined ? txn(this.store, request, wanted) : refused(error);
+  }
+
+  #publish(body: Uint8Array): Outcome {
+    const member = decodeAttributes(body);
+    if (member === undefined) return refused(errMalformed("not a member's attributes"));
+    const known = this.members.publish(member, this.#stage);
+    const { revision } = this;
+    return known ? { kind: "memberPublished", revision } : refused(errMemberNotFound);
   }
 
   #compact(request: CompactionRequest | Malformed): Outcome {

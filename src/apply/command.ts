@@ -14,7 +14,11 @@ import { assert } from "../base/assert.ts";
 import { MemberId } from "../base/brand.ts";
 
 /** On disk for ever: never reuse a number. */
-export const CommandKind = { put: 1, deleteRange: 2, txn: 3, compact: 4 } as const;
+export const CommandKind = {
+  ...{ put: 1, deleteRange: 2, txn: 3, compact: 4 },
+  /** A member that has started tells its name and client URLs; see memberRecord.ts. */
+  memberPublish: 9,
+} as const;
 export type CommandKind = (typeof CommandKind)[keyof typeof CommandKind];
 
 export interface BatchOrigin {

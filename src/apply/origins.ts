@@ -1,23 +1,32 @@
 // The last batch of each member that was applied: replicated state, so that a batch which is proposed
-// twice is applied once, on every member alike. One row each in Table.meta:
+// twice is applied once, on every member alike. So it is with changes of membership. One row each in
+// Table.meta, the kind being "origin" or "change":
 //
-//   key  | "origin/" | member u64 BE |      value  | incarnation u48 BE | sequence u48 BE |
+//   key  | kind | "/" | member u64 BE |      value  | incarnation u48 BE | sequence u48 BE |
 import { MemberId } from "../base/brand.ts";
 import { asBuffer } from "../base/bytes.ts";
 import { type Engine, Table } from "../storage/engine.ts";
 import type { BatchOrigin } from "./command.ts";
 
-const prefix = "origin/";
-const afterPrefix = "origin0";
 const valueBytes = 12;
+
+/** Of batches, or of changes of membership. */
+export type OriginKind = "origin" | "change";
 
 export class Origins {
   readonly #last = new Map<MemberId, BatchOrigin>();
   readonly #changed = new Set<MemberId>();
+  readonly #prefix: string;
 
-  static load(engine: Engine): Origins {
-    const origins = new Origins();
-    const range = { table: Table.meta, from: Buffer.from(prefix), to: Buffer.from(afterPrefix) };
+  private constructor(kind: OriginKind) {
+    this.#prefix = `${kind}/`;
+  }
+
+  static load(engine: Engine, kind: OriginKind): Origins {
+    const origins = new Origins(kind);
+    const prefix = origins.#prefix;
+    // "0" follows "/".
+    const range = { table: Table.meta, from: Buffer.from(prefix), to: Buffer.from(`${kind}0`) };
     engine.scan(range, (key, value) => {
       const member = MemberId(asBuffer(key).readBigUInt64BE(prefix.length));
       const bytes = asBuffer(value);
@@ -26,6 +35,10 @@ export class Origins {
       return true;
     });
     return origins;
+  }
+
+  last(member: MemberId): BatchOrigin | undefined {
+    return this.#last.get(member);
   }
 
   /** Notes a batch. @returns false when it is not newer than the last one of its origin. */
@@ -42,9 +55,9 @@ export class Origins {
     for (const member of this.#changed) {
       const origin = this.#last.get(member);
       if (origin === undefined) continue;
-      const key = Buffer.alloc(prefix.length + 8);
-      key.write(prefix, "latin1");
-      key.writeBigUInt64BE(member, prefix.length);
+      const key = Buffer.alloc(this.#prefix.length + 8);
+      key.write(this.#prefix, "latin1");
+      key.writeBigUInt64BE(member, this.#prefix.length);
       const value = Buffer.alloc(valueBytes);
       value.writeUIntBE(origin.incarnation, 0, 6);
       value.writeUIntBE(origin.sequence, 6, 6);
@@ -54,7 +67,8 @@ export class Origins {
   }
 }
 
-function isNewer(origin: BatchOrigin, last: BatchOrigin): boolean {
+/** Is `origin` of a later life, or later in the same one? */
+export function isNewer(origin: BatchOrigin, last: BatchOrigin): boolean {
   if (origin.incarnation !== last.incarnation) return origin.incarnation > last.incarnation;
   return origin.sequence > last.sequence;
 }

@@ -39,10 +39,22 @@ export interface CompactResult {
   readonly revision: Revision;
 }
 
+/** A member's name and client URLs are in the table. */
+export interface MemberPublishedResult {
+  readonly kind: "memberPublished";
+  readonly revision: Revision;
+}
+
 export interface RefusedResult {
   readonly kind: "refused";
   readonly error: EtcdError;
 }
 
 /** Outcome of one command of the log. */
-export type Outcome = PutResult | DeleteRangeResult | TxnResult | CompactResult | RefusedResult;
+export type Outcome =
+  | PutResult
+  | DeleteRangeResult
+  | TxnResult
+  | CompactResult
+  | MemberPublishedResult
+  | RefusedResult;

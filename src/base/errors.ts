@@ -75,7 +75,45 @@ export const errTooManyRequests = refusal(unknown, "etcdserver: too many request
 // Leases.
 export const errLeaseNotFound = refusal(notFound, "etcdserver: requested lease not found");
 
-// Membership and availability.
+// Membership.
+export const errMemberExists = refusal(failedPrecondition, "etcdserver: member ID already exist");
+export const errPeerUrlExists = refusal(failedPrecondition, "etcdserver: Peer URLs already exists");
+// Declared as FAILED_PRECONDITION; etcd's own mapping lets it out as UNKNOWN.
+export const errNotEnoughStarted = refusal(
+  unknown,
+  "etcdserver: re-configuration failed due to not enough started members",
+);
+export const errMemberBadUrls = refusal(
+  invalidArgument,
+  "etcdserver: given member URLs are invalid",
+);
+export const errMemberNotFound = refusal(notFound, "etcdserver: member not found");
+export const errMemberNotLearner = refusal(
+  failedPrecondition,
+  "etcdserver: can only promote a learner member",
+);
+export const errLearnerNotReady = refusal(
+  failedPrecondition,
+  "etcdserver: can only promote a learner member which is in sync with leader",
+);
+export const errTooManyLearners = refusal(
+  failedPrecondition,
+  "etcdserver: too many learner members in cluster",
+);
+export const errUnhealthy = refusal(unavailable, "etcdserver: unhealthy cluster");
+export const errBadLeaderTransferee = refusal(
+  failedPrecondition,
+  "etcdserver: bad leader transferee",
+);
+export const errTimeoutLeaderTransfer = refusal(
+  unknown,
+  "etcdserver: request timed out, leader transfer took too long",
+);
+/** INVALID_ARGUMENT: a change of several members that cannot be; the text is ours, etcd has none. */
+export const errImpossibleChange = (why: string): EtcdError =>
+  refusal(invalidArgument, `etcdserver: impossible change of membership: ${why}`);
+
+// Availability.
 export const errNoLeader = refusal(unavailable, "etcdserver: no leader");
 export const errNotLeader = refusal(failedPrecondition, "etcdserver: not leader");
 export const errLeaderChanged = refusal(unavailable, "etcdserver: leader changed");

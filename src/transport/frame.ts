@@ -19,6 +19,8 @@ export const FrameKind = {
   raft: 1,
   /** A lane of its own, for chunks of snapshots: never mixed with raft messages. */
   bulk: 2,
+  /** Requests to change the membership, and their answers; see member/changeFrames.ts. */
+  membership: 4,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 

@@ -219,5 +219,7 @@ export function show(outcome: Outcome | OpResult): string {
       return `@${outcome.revision} compacted`;
     case "refused":
       return `refused ${outcome.error.code} ${outcome.error.message}`;
+    default:
+      return `@${outcome.revision} ${outcome.kind}`;
   }
 }
