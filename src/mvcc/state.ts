@@ -14,13 +14,10 @@ export interface Change {
   readonly key: string;
   /** The `kv` of the event. */
   readonly row: Uint8Array;
-  /** The pair before the transaction; only looked up when the sink wants it. */
-  readonly prevRow: Uint8Array | undefined;
 }
 
 /** Hears of every transaction that changed something, in revision order, before it is answered. */
 export interface ChangeSink {
-  readonly wantsPrevRows: boolean;
   onChanges(revision: Revision, changes: readonly Change[]): void;
 }
 
@@ -34,7 +31,7 @@ export class StoreState {
   readonly rows: Rows;
   readonly writer: RowWriter;
   readonly leases: LeaseIndex;
-  sink: ChangeSink | undefined = undefined;
+  readonly sinks: ChangeSink[] = [];
   /** Current main revision; within a transaction its own from the first change on. */
   revision: number;
   /** Last compacted revision; -1 when never. */

@@ -122,9 +122,18 @@ export class Store {
     return finished(this.#state.digest);
   }
 
-  /** From now on `sink` hears of all changes; undefined: nobody. */
-  listen(sink: ChangeSink | undefined): void {
-    this.#state.sink = sink;
+  /**
+   * From now on `sink` hears of all changes; without any sink they are not even listed.
+   *
+   * @returns how to stop; neither may happen within a transaction.
+   */
+  listen(sink: ChangeSink): () => void {
+    const { sinks } = this.#state;
+    sinks.push(sink);
+    return () => {
+      const at = sinks.indexOf(sink);
+      if (at >= 0) sinks.splice(at, 1);
+    };
   }
 
   /** Rows in revision order from `from` on; see visitHistory. */

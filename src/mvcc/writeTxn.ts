@@ -24,7 +24,7 @@ export class WriteTxn {
     this.#open = true;
     this.#before = this.#state.revision;
     this.#sub = 0;
-    this.#changes = this.#state.sink === undefined ? undefined : [];
+    this.#changes = this.#state.sinks.length === 0 ? undefined : [];
   }
 
   /** Revision before the transaction. */
@@ -50,7 +50,6 @@ export class WriteTxn {
     const state = this.#state;
     const main = this.#before + 1;
     const sub = this.#sub++;
-    const prevRow = this.#prevRow(key);
     const entry = state.index.put(key, main, sub);
     const place = state.writer.put(entry, value, lease);
     state.revision = main;
@@ -58,7 +57,7 @@ export class WriteTxn {
     state.digestRow(place);
     if (lease === noLease) state.leases.detach(key);
     else state.leases.attach(lease, key);
-    this.#changes?.push({ kind: "put", key, row: rowAt(place), prevRow });
+    this.#changes?.push({ kind: "put", key, row: rowAt(place) });
   }
 
   /**
@@ -96,7 +95,8 @@ export class WriteTxn {
     const changes = this.#changes;
     this.#changes = undefined;
     if (this.#sub > 0 && changes !== undefined) {
-      this.#state.sink?.onChanges(Revision(this.#state.revision), changes);
+      const revision = Revision(this.#state.revision);
+      for (const sink of this.#state.sinks) sink.onChanges(revision, changes);
     }
     return Revision(this.#state.revision);
   }
@@ -105,19 +105,12 @@ export class WriteTxn {
     const state = this.#state;
     const main = this.#before + 1;
     const sub = this.#sub++;
-    const prevRow = this.#prevRow(entry.key);
     state.index.tombstone(entry, main, sub);
     const place = state.writer.tombstone(entry.key, main);
     state.revision = main;
     state.rows.recent.append(main, sub, place);
     state.digestRow(place);
     state.leases.detach(entry.key);
-    this.#changes?.push({ kind: "delete", key: entry.key, row: rowAt(place), prevRow });
-  }
-
-  #prevRow(key: string): Uint8Array | undefined {
-    if (this.#changes === undefined || !this.#state.sink?.wantsPrevRows) return undefined;
-    const version = this.#state.index.get(key)?.at(this.#before);
-    return version && this.#state.rows.read(version.modified, version.sub);
+    this.#changes?.push({ kind: "delete", key: entry.key, row: rowAt(place) });
   }
 }

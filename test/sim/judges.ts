@@ -49,7 +49,6 @@ export class Judges {
     this.history.onStart(id, applier.revision);
     this.#compareStates(id, applier);
     applier.store.listen({
-      wantsPrevRows: false,
       onChanges: (revision, changes) => this.history.onChanges(id, revision, changes),
     });
   }
