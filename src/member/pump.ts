@@ -65,8 +65,9 @@ export class Pump {
   }
 
   #persist(ready: Ready): void {
-    const { hardState, entries, snapshot } = ready;
-    if (hardState === undefined && entries.length === 0 && snapshot === undefined) {
+    const { hardState, entries, snapshot, refilled } = ready;
+    const isEmpty = entries.length === 0 && snapshot === undefined && !refilled;
+    if (hardState === undefined && isEmpty) {
       // Nothing new to save; what it promises may still wait for an earlier save.
       const last = this.#unsaved.at(-1);
       if (last === undefined) this.#outbox.add(ready.messagesAfterPersist);
@@ -81,7 +82,8 @@ export class Pump {
       done: false,
     };
     this.#unsaved.push(unsaved);
-    unsaved.done = this.#log.save({ hardState, entries, snapshot }, ready.mustSync, (error) => {
+    const write = { hardState, entries, snapshot, refilled };
+    unsaved.done = this.#log.save(write, ready.mustSync, (error) => {
       if (error !== undefined) {
         this.#hooks.fail(error);
         return;

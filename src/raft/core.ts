@@ -10,7 +10,7 @@ import type { Message } from "./message.ts";
 import type { Progress } from "./progress.ts";
 import { ForwardedReads, ReadRounds } from "./reads.ts";
 import type { ReadState } from "./ready.ts";
-import type { LogReader, Membership, Role } from "./types.ts";
+import type { LogReader, Membership, RefillFloor, Role } from "./types.ts";
 
 /** What the next Ready takes away. */
 export class Outbox {
@@ -71,6 +71,8 @@ export class Core {
   role: Role = "follower";
   leader: MemberId = noMember;
   leadership: Leadership | undefined;
+  /** While set, this member grants no vote and does not campaign. */
+  refill: RefillFloor | undefined;
   /** Follower: highest index that this leader was told we hold. */
   acceptedIndex = LogIndex(0);
   /** An earlier life may have promised a leader's lease to keep quiet; a first one has not. */
@@ -83,7 +85,8 @@ export class Core {
   electionTicks = 0;
 
   constructor(config: RaftConfig, reader: LogReader, random: Random) {
-    const { hardState, membership } = reader.initialState();
+    const { hardState, membership, refill } = reader.initialState();
+    this.refill = refill;
     this.config = config;
     this.id = config.id;
     this.#random = random;
@@ -110,12 +113,13 @@ export class Core {
   }
 
   /**
-   * May this member lead? Learners, strangers and members without a state may not. One whose removal
+   * May this member lead? Learners, strangers and members without a state, or with a part of it lost,
+   * may not. One whose removal
    * is not known to be committed may: the others could need its longer log (thesis 4.2.2).
    */
   get promotable(): boolean {
     const { configurations, log, id } = this;
-    if (log.pendingSnapshot !== undefined) return false;
+    if (log.pendingSnapshot !== undefined || this.refill !== undefined) return false;
     const committed = configurations.at(log.commit);
     return isVoter(configurations.latest, id) || (!!committed && isVoter(committed, id));
   }

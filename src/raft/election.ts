@@ -105,7 +105,9 @@ export function onVote(core: Core, message: VoteMessage): void {
   const free = core.vote === noMember && core.leader === noMember;
   // Whether the candidate is a voter is for its own log to say: it may know more than ours.
   const mayVote = core.vote === from || free || (pre && message.term > core.term);
-  const granted = mayVote && core.log.isUpToDate({ lastIndex, lastTerm });
+  // A log that lost its end does not know which candidate is behind it.
+  const mayJudge = core.refill === undefined;
+  const granted = mayJudge && mayVote && core.log.isUpToDate({ lastIndex, lastTerm });
   if (granted && !pre) {
     core.vote = from;
     core.electionElapsed = 0;

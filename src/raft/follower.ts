@@ -2,6 +2,7 @@
 import { LogIndex, type MemberId, noMember, Term } from "../base/brand.ts";
 import type { Core } from "./core.ts";
 import type { AppendMessage, HeartbeatMessage, SnapshotMessage } from "./message.ts";
+import { heedCommit } from "./refill.ts";
 import { type Entry, EntryKind } from "./types.ts";
 
 /**
@@ -110,7 +111,8 @@ function reject(core: Core, { from, prevIndex, prevTerm }: AppendMessage): void 
 export function onHeartbeat(core: Core, { from, commit, readId }: HeartbeatMessage): void {
   if (!followLeader(core, from)) return;
   // The leader names no more than we acknowledged; one that names more is wrong about this log.
-  if (commit <= core.log.last) core.log.commitTo(commit);
+  if (core.refill !== undefined) heedCommit(core, from, commit);
+  else if (commit <= core.log.last) core.log.commitTo(commit);
   core.send({ kind: "heartbeatReply", ...core.replyTo(from), readId });
 }
 

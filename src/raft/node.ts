@@ -20,6 +20,7 @@ import type { Message } from "./message.ts";
 import type { ProgressState } from "./progress.ts";
 import type { MembershipResult, PersistMark, ProposeResult, RaftStatus, Ready } from "./ready.ts";
 import { leaveJoint, proposeChange, resignIfRemoved } from "./reconfigure.ts";
+import { endRefill, isRefilled } from "./refill.ts";
 import { step } from "./step.ts";
 import { beginTransfer } from "./transfer.ts";
 import type { Entry, HardState, LogReader, Membership, Role } from "./types.ts";
@@ -190,12 +191,18 @@ export class RaftNode {
     this.#core.leadership?.peers.get(peer)?.snapshotEnded({ ok });
   }
 
+  /** The disk has lost what this member had acknowledged: it has no vote and nothing to serve. */
+  get isRefilling(): boolean {
+    return this.#core.refill !== undefined;
+  }
+
   /** True when there may be work; false is certain. */
   hasReady(): boolean {
     const core = this.#core;
     const { log, leadership, rounds } = core;
     if (!core.outbox.empty || log.hasTail || log.pendingSnapshot !== undefined) return true;
     if (this.#committedLast() > log.handedOut || this.#hardStateDue()) return true;
+    if (isRefilled(core)) return true;
     if (leadership === undefined) return false;
     if (leadership.appendsDue || leadership.heartbeatDue) return true;
     return rounds.hasGathered && log.commit >= leadership.barrierIndex;
@@ -208,8 +215,9 @@ export class RaftNode {
     const core = this.#core;
     if (core.leadership) this.#lead(core.leadership);
     const { entries, snapshot } = core.log.handOver();
+    const refilled = endRefill(core);
     const mustVote = core.term !== this.#saved.term || core.vote !== this.#saved.vote;
-    const mustSync = mustVote || entries.length > 0 || snapshot !== undefined;
+    const mustSync = mustVote || refilled || entries.length > 0 || snapshot !== undefined;
     const hardState = this.#takeHardState(mustSync);
     const persist = this.#beginWrite(mustSync);
     const committed = this.#takeCommitted();
@@ -220,6 +228,7 @@ export class RaftNode {
       snapshot,
       hardState,
       entries,
+      refilled,
       mustSync,
       persist,
       messagesAfterPersist: afterPersist,

@@ -106,9 +106,11 @@ export class Progress {
     if (this.#state === "snapshot") return false;
     if (this.#state === "probe" && index !== this.#next - 1) return false;
     if (index < this.#match) return false;
-    // A peer that no longer has what it acknowledged came back without its disk: begin anew.
-    if (index === this.#match && hint < this.#match) this.#match = LogIndex(0);
-    const next = this.#state === "replicate" ? this.#match + 1 : Math.min(index, hint + 1);
+    // A peer that no longer has what it acknowledged lost some of its disk: begin where it says.
+    const hasLost = index === this.#match && hint < this.#match;
+    if (hasLost) this.#match = LogIndex(0);
+    const isKnown = this.#state === "replicate" && !hasLost;
+    const next = isKnown ? this.#match + 1 : Math.min(index, hint + 1);
     this.#becomeProbe(LogIndex(Math.max(next, this.#match + 1)));
     return true;
   }

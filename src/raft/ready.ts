@@ -23,7 +23,7 @@ export interface PersistMark {
 /**
  * Duties of the caller, in this order:
  * 1. send `messages`; they promise nothing about the local disk, so they may leave before it;
- * 2. hand `snapshot`, `hardState` and `entries` to the log in one write; entries replace
+ * 2. hand `snapshot`, `hardState`, `entries` and `refilled` to the log in one write; entries replace
  *    everything at or after the first one's index;
  * 3. when that write and all before it are durable, call `node.persisted(persist)` and only then
  *    send `messagesAfterPersist`; a Ready without a write still waits for the earlier ones;
@@ -36,6 +36,8 @@ export interface Ready {
   /** Present only when it changed. */
   readonly hardState: HardState | undefined;
   readonly entries: readonly Entry[];
+  /** The log holds again what was missing: the write takes its refill floor away. */
+  readonly refilled: boolean;
   /** False when only `commit` moved: then the write needs no sync. */
   readonly mustSync: boolean;
   /** What to give back to `persisted`. */

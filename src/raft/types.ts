@@ -48,7 +48,23 @@ export interface SnapshotMeta {
   readonly membership: Membership;
 }
 
+/**
+ * The end of what a member may have acknowledged before its disk lost a part of it: until it holds
+ * everything committed up to there again, it is no voter (see refill.ts).
+ */
+export interface RefillFloor {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
 export type Role = "follower" | "preCandidate" | "candidate" | "leader";
+
+export interface InitialState {
+  readonly hardState: HardState;
+  readonly membership: Membership;
+  /** Present while something is missing that this member acknowledged. */
+  readonly refill?: RefillFloor | undefined;
+}
 
 /**
  * Reads of the log that raft needs; all synchronous. The storage behind it may still be writing:
@@ -56,7 +72,7 @@ export type Role = "follower" | "preCandidate" | "candidate" | "leader";
  */
 export interface LogReader {
   /** State on disk at boot. */
-  initialState(): { readonly hardState: HardState; readonly membership: Membership };
+  initialState(): InitialState;
   /** Lowest index that `entries` can give; snapshot index + 1. */
   firstIndex(): LogIndex;
   /** Highest index; firstIndex - 1 when empty. */

@@ -5,18 +5,23 @@ import type { Ready } from "../../src/raft/ready.ts";
 import type {
   Entry,
   HardState,
+  InitialState,
   LogReader,
   Membership,
+  RefillFloor,
   SnapshotMeta,
 } from "../../src/raft/types.ts";
 
-export type Write = Pick<Ready, "hardState" | "entries" | "snapshot">;
+export type Write = Pick<Ready, "hardState" | "entries" | "snapshot"> & {
+  readonly refilled?: boolean;
+};
 
 /** One state of a log: a snapshot (index 0: none), then entries. */
 interface Image {
   hardState: HardState;
   snapshot: SnapshotMeta;
   entries: Entry[];
+  refill?: RefillFloor | undefined;
 }
 
 export class MemoryLog implements LogReader {
@@ -95,9 +100,32 @@ export class MemoryLog implements LogReader {
     return this.#written.entries;
   }
 
-  initialState(): { hardState: HardState; membership: Membership } {
-    const { hardState, snapshot } = this.#durable;
-    return { hardState, membership: snapshot.membership };
+  initialState(): InitialState {
+    const { hardState, snapshot, refill } = this.#durable;
+    return { hardState, membership: snapshot.membership, refill };
+  }
+
+  get durableRefill(): RefillFloor | undefined {
+    return this.#durable.refill;
+  }
+
+  /**
+   * The log is as it was when it held entries of these terms, some of which may have been replaced
+   * later; what came after is lost, and only its end is known.
+   */
+  damage(terms: readonly number[]): void {
+    const image = this.#durable;
+    const index = lastOf(image);
+    const refill = { index, term: termAt(image, index) ?? Term(0) };
+    const entries = terms.map((term, i) => {
+      const before = image.entries[i];
+      return before?.term === term ? before : oldEntry(i + 1, term);
+    });
+    const same = entries.findIndex((entry, i) => entry !== image.entries[i]);
+    const last = LogIndex(same === -1 ? entries.length : same);
+    const commit = LogIndex(Math.min(image.hardState.commit, last));
+    this.#durable = { ...image, hardState: { ...image.hardState, commit }, entries, refill };
+    this.crash(0);
   }
 
   firstIndex(): LogIndex {
@@ -128,6 +156,10 @@ export class MemoryLog implements LogReader {
 
 const copy = (image: Image): Image => ({ ...image, entries: image.entries.slice() });
 
+const oldEntry = (index: number, term: number): Entry => {
+  return { index: LogIndex(index), term: Term(term), kind: 0, data: Buffer.from("old") };
+};
+
 const lastOf = ({ snapshot, entries }: Image): LogIndex =>
   LogIndex(snapshot.index + entries.length);
 
@@ -135,7 +167,8 @@ function termAt({ snapshot, entries }: Image, index: LogIndex): Term | undefined
   return index === snapshot.index ? snapshot.term : entries[index - snapshot.index - 1]?.term;
 }
 
-function put(image: Image, { snapshot, hardState, entries }: Write): void {
+function put(image: Image, { snapshot, hardState, entries, refilled }: Write): void {
+  if (refilled) image.refill = undefined;
   if (snapshot && snapshot.index > image.snapshot.index) {
     image.snapshot = snapshot;
     image.entries = [];

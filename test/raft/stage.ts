@@ -166,6 +166,12 @@ export class Stage {
     this.act(id, (member) => member.restart({ survivors, config: merged }));
   }
 
+  /** The member comes back with an earlier log of these terms. */
+  damage(id: MemberId, terms: readonly number[]): void {
+    this.#applied.delete(id);
+    this.act(id, (member) => member.damage(terms, this.#config));
+  }
+
   /** The member comes back under its id with nothing but the list of members. */
   wipe(id: MemberId): void {
     const { voters, learners } = this.member(id).node.membership;
@@ -201,9 +207,11 @@ export class Stage {
   }
 
   #stateOf(id: MemberId): string {
-    const { role, term, vote, leader } = this.member(id).node.status();
+    const { node } = this.member(id);
+    const { role, term, vote, leader } = node.status();
+    const refilling = node.isRefilling ? " refilling" : "";
     const leading = leader === noMember || leader === id ? "" : ` leader=${leader}`;
-    return `${id} ${role} term=${term} vote=${vote === noMember ? "none" : vote}${leading}`;
+    return `${id} ${role} term=${term} vote=${vote === noMember ? "none" : vote}${leading}${refilling}`;
   }
 }
 

@@ -63,6 +63,13 @@ export class TestMember {
     this.node = this.#boot(config);
   }
 
+  /** See `MemoryLog.damage`. */
+  damage(terms: readonly number[], config: Partial<RaftConfig>): void {
+    this.log.damage(terms);
+    this.#unsaved.length = 0;
+    this.node = this.#boot(config);
+  }
+
   /** Carries out every Ready; writes stay on their way until `persist`. */
   pump(): void {
     while (this.node.hasReady()) this.#carryOut(this.node.ready());
@@ -91,12 +98,13 @@ export class TestMember {
   }
 
   #save(ready: Ready): void {
-    const { hardState, entries, snapshot, persist, messagesAfterPersist } = ready;
-    const writes = hardState !== undefined || entries.length > 0 || snapshot !== undefined;
+    const { hardState, entries, snapshot, refilled, persist, messagesAfterPersist } = ready;
+    const fills = entries.length > 0 || snapshot !== undefined || refilled;
+    const writes = hardState !== undefined || fills;
     assert(writes || !ready.mustSync, "a sync without a write");
     const commit = hardState?.commit ?? 0;
     assert(commit <= this.log.durableLast(), "a commit on disk before its entries");
-    if (writes) this.log.write({ hardState, entries, snapshot });
+    if (writes) this.log.write({ hardState, entries, snapshot, refilled });
     const last = this.#unsaved.at(-1);
     if (writes) this.#unsaved.push({ writes, persist, promised: [...messagesAfterPersist] });
     else if (last) last.promised.push(...messagesAfterPersist);
@@ -111,6 +119,7 @@ export class TestMember {
     if (message.kind === "voteReply" && message.granted && !message.pre) {
       const { term, vote } = this.log.durableHardState;
       assert(term > message.term || vote === message.to, "voted before it was durable");
+      assert(this.log.durableRefill === undefined, "voted before it was refilled");
     }
     this.#hooks.send(message);
   }

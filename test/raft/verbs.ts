@@ -37,6 +37,9 @@ const acts: Readonly<Record<string, Act>> = {
   },
   // wipe 4: comes back without its disk
   wipe: (stage, { words }) => stage.wipe(idAt(words, 0)),
+  // damage 3 1,1 | damage 3: comes back with entries of these terms, and knows that there were more
+  damage: (stage, { words }) =>
+    stage.damage(idAt(words, 0), words[1]?.split(",").map(Number) ?? []),
   // isolate 3 | heal
   isolate: (stage, { words }) => stage.cut(words.map(toId)),
   heal: (stage) => stage.heal(),
