@@ -114,6 +114,10 @@ export const errImpossibleChange = (why: string): EtcdError =>
   refusal(invalidArgument, `etcdserver: impossible change of membership: ${why}`);
 
 // Availability.
+export const errLearnerRefuses = refusal(
+  failedPrecondition,
+  "etcdserver: rpc not supported for learner",
+);
 export const errNoLeader = refusal(unavailable, "etcdserver: no leader");
 export const errNotLeader = refusal(failedPrecondition, "etcdserver: not leader");
 export const errLeaderChanged = refusal(unavailable, "etcdserver: leader changed");
@@ -129,6 +133,13 @@ export const errTimeoutConnectionLost = refusal(
 );
 
 export const errCanceled = refusal(StatusCode.canceled, "etcdserver: request canceled");
+
+// Watches: texts of cancel reasons, which etcd sends without its usual prefix.
+export const reasonEmptyRange = "mvcc: watcher range is empty";
+export const reasonDuplicateId = "mvcc: duplicate watch ID provided on the WatchStream";
+export const reasonCompacted = "mvcc: required revision has been compacted";
+/** Ours: etcd knows no such bound. */
+export const reasonTooManyWatchers = "etcdserver: too many watchers";
 
 // Maintenance. The text is ours: etcd can raise alarms by hand.
 export const errAlarmUnsupported = refusal(

@@ -4,11 +4,13 @@ import { Headers } from "../api/header.ts";
 import { HealthService } from "../api/health.ts";
 import { KvService } from "../api/kv.ts";
 import { MaintenanceService } from "../api/maintenance.ts";
+import { WatchService } from "../api/watch.ts";
 import { noMember } from "../base/brand.ts";
 import { errNoLeader } from "../base/errors.ts";
 import type { MemberService } from "../member/service.ts";
 import { Writer } from "../proto/writer.ts";
 import type { MethodTable, StreamMethod, UnaryMethod } from "./call.ts";
+import { ledStream } from "./ledStream.ts";
 
 /**
  * Services that etcd registers. A path of one of them that is not in the table is answered by
@@ -34,6 +36,7 @@ export function bindMethods(member: MemberService): MethodTable {
   const cluster = new ClusterService(member, headers, writer);
   const maintenance = new MaintenanceService(member, headers, writer);
   const health = new HealthService(writer);
+  const watch = new WatchService(member, headers, writer);
   const unary = new Map<string, UnaryMethod>([
     ["/etcdserverpb.KV/Range", kv.range],
     ["/etcdserverpb.KV/Put", kv.put],
@@ -48,7 +51,11 @@ export function bindMethods(member: MemberService): MethodTable {
     ["/grpc.health.v1.Health/List", health.list],
   ]);
   for (const [path, method] of unary) unary.set(path, withLeaderRule(member, method));
-  const stream = new Map<string, StreamMethod>([["/grpc.health.v1.Health/Watch", health.watch]]);
+  const stream = new Map<string, StreamMethod>([
+    ["/etcdserverpb.Watch/Watch", watch.watch],
+    ["/grpc.health.v1.Health/Watch", health.watch],
+  ]);
+  for (const [path, method] of stream) stream.set(path, ledStream(member, method));
   return { unary, stream };
 }
 

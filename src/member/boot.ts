@@ -1,10 +1,14 @@
 // From what the disk holds to a member that takes part: state machine first, then raft behind it.
 import { Applier } from "../apply/applier.ts";
 import type { Random } from "../base/ports.ts";
+import { encodeEvent } from "../proto/watchCodec.ts";
 import { RaftNode } from "../raft/node.ts";
 import { LogFault, type RaftLog } from "../storage/log.ts";
+import { WatchHub } from "../watch/hub.ts";
 import { Member, type MemberConfig, type MemberPorts } from "./member.ts";
 
+/** etcd's interval of progress messages to idle watchers. */
+const watchProgressMsDefault = 600_000;
 /** Data of one append to a peer; larger single entries travel alone. */
 export const appendBytesMax = 1 << 20;
 /** Appends to one peer that are not answered yet. */
@@ -38,7 +42,18 @@ export function bootMember(config: MemberConfig, ports: MemberPorts & { random: 
     ports.raftLog,
     ports.random,
   );
-  return new Member(config, ports, { raft, applier });
+  const hub = new WatchHub({
+    store: applier.store,
+    encode: encodeEvent,
+    random: ports.random,
+    wake: ports.requestTurn,
+    progressTicks: progressTicksOf(config),
+  });
+  return new Member(config, ports, { raft, applier, hub });
+}
+
+function progressTicksOf({ watchProgressMs, timing }: MemberConfig): number {
+  return Math.max(1, Math.round((watchProgressMs ?? watchProgressMsDefault) / timing.tickMs));
 }
 
 function checkMeeting(log: RaftLog, applied: number): void {

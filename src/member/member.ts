@@ -13,8 +13,10 @@ import type { Engine } from "../storage/engine.ts";
 import type { RaftLog } from "../storage/log.ts";
 import { decodeFrame } from "../transport/frame.ts";
 import type { PeerLink } from "../transport/link.ts";
+import type { WatchHub } from "../watch/hub.ts";
 import { type MemberEvent, type MemberTiming, requestTicksMax } from "./events.ts";
 import { Jobs } from "./jobs.ts";
+import { LeaderLoss } from "./leaderLoss.ts";
 import { Outbox } from "./outbox.ts";
 import { answerAll, Pending } from "./pending.ts";
 import { Pump } from "./pump.ts";
@@ -29,6 +31,7 @@ import type {
   StateReader,
 } from "./service.ts";
 import { StoreWriter } from "./storeWriter.ts";
+import type { Watches } from "./watches.ts";
 
 /** Applied but unwritten changes above this stop new proposals until the store caught up. */
 export const unflushedBytesMax = 128 << 20;
@@ -50,6 +53,8 @@ export interface MemberConfig {
   readonly incarnation: number;
   readonly timing: MemberTiming;
   readonly members: readonly MemberInfo[];
+  /** Between two progress messages to an idle watcher; etcd's 10 minutes when left out. */
+  readonly watchProgressMs?: number;
 }
 
 export interface MemberPorts {
@@ -77,6 +82,8 @@ export class Member implements MemberService {
   readonly #pump: Pump;
   readonly #storeWriter: StoreWriter;
   readonly #jobs: Jobs;
+  readonly #hub: WatchHub;
+  readonly #leaderLoss: LeaderLoss;
   readonly #propose = (datas: readonly Uint8Array[]): void => void this.#raft.propose(datas);
   readonly #askReadIndex = (requestId: number): void => this.#raft.readIndex(requestId);
   #leader: MemberId = noMember;
@@ -91,7 +98,7 @@ export class Member implements MemberService {
   constructor(
     config: MemberConfig,
     ports: MemberPorts,
-    core: { raft: RaftNode; applier: Applier },
+    core: { raft: RaftNode; applier: Applier; hub: WatchHub },
   ) {
     this.#config = config;
     this.#ports = ports;
@@ -128,6 +135,8 @@ export class Member implements MemberService {
       onDone: (error) => this.#onBatchWritten(error),
     });
     this.#jobs = new Jobs(core.applier);
+    this.#hub = core.hub;
+    this.#leaderLoss = new LeaderLoss(config.timing);
   }
 
   get clusterId(): bigint {
@@ -144,6 +153,10 @@ export class Member implements MemberService {
 
   get state(): StateReader {
     return this.#applier;
+  }
+
+  get watches(): Watches {
+    return this.#hub;
   }
 
   /** Frames that could not be decoded and were dropped. */
@@ -182,6 +195,8 @@ export class Member implements MemberService {
     } while (this.#hasProposals() && !this.#isHolding());
     this.#outbox.flush();
     this.#serveReads();
+    // After the answers: an event never keeps its own put waiting.
+    if (this.#hub.turn()) this.#ports.requestTurn();
     this.#storeWriter.turn();
     if (this.#jobs.step()) this.#ports.requestTurn();
   }
@@ -207,6 +222,10 @@ export class Member implements MemberService {
   hashKv(revision: number, completion: HashCompletion): void {
     this.#jobs.addHash(revision, completion);
     this.#ports.requestTurn();
+  }
+
+  onLeaderLost(onLost: () => void): () => void {
+    return this.#leaderLoss.add(onLost);
   }
 
   compactionSettled(done: () => void): void {
@@ -262,6 +281,8 @@ export class Member implements MemberService {
     this.#raft.tick();
     this.#pending.tick(this.#propose);
     this.#reads.tick(this.#askReadIndex);
+    this.#hub.tick();
+    this.#leaderLoss.tick(this.#raft.leader !== noMember);
   }
 
   #onFrame(from: MemberId, bytes: Uint8Array): void {
@@ -322,5 +343,6 @@ export class Member implements MemberService {
     this.#pending.refuseAll(errStopped);
     this.#reads.refuseAll(errStopped);
     this.#jobs.refuseAll(errStopped);
+    this.#hub.stop();
   }
 }

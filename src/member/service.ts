@@ -6,6 +6,7 @@ import type { LogIndex, MemberId, Revision, Term } from "../base/brand.ts";
 import type { EtcdError } from "../base/errors.ts";
 import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
 import type { Role } from "../raft/types.ts";
+import type { Watches } from "./watches.ts";
 
 /** Receives what became of one command; exactly one of the two is called, once. */
 export interface ProposalCompletion {
@@ -72,6 +73,12 @@ export interface MemberService {
   /** Term now, for answer headers. */
   readonly term: Term;
   readonly state: StateReader;
+  readonly watches: Watches;
+  /**
+   * Calls back once, within a tick, when no leader was known for three election timeouts.
+   * @returns how to withdraw.
+   */
+  onLeaderLost(onLost: () => void): () => void;
   /**
    * Queues a checked command for this turn's batch; `body` is copied before the call returns.
    * Refuses at once (within the call) when overloaded or stopped.

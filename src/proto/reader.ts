@@ -67,6 +67,11 @@ export class Reader {
     return this.#fault;
   }
 
+  /** True when no byte of the message at hand is left. */
+  get atEnd(): boolean {
+    return this.#offset >= this.#end;
+  }
+
   /** @returns the next tag of the message at hand; 0 at its end. */
   tag(): number {
     if (this.#offset >= this.#end) return 0;

@@ -39,6 +39,16 @@ export class Writer {
     return message;
   }
 
+  /** What `finish` would give; the message may go on. */
+  view(): Uint8Array {
+    return viewOf(this.#buffer, this.#offset, this.mark());
+  }
+
+  /** Takes back everything written since `mark`: the same end may get another beginning. */
+  rewind(mark: number): void {
+    this.#offset = this.#buffer.length - mark;
+  }
+
   /** Where the end of a nested message will be; for `message`. */
   mark(): number {
     return this.#buffer.length - this.#offset;

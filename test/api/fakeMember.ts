@@ -13,6 +13,7 @@ import type {
   ReadCompletion,
   StateReader,
 } from "../../src/member/service.ts";
+import type { Watches } from "../../src/member/watches.ts";
 import type { RangeRequest, TxnRequest } from "../../src/proto/kv.ts";
 
 export interface Proposed {
@@ -40,6 +41,19 @@ export class FakeMember implements MemberService {
   rangeResult: () => RangeResult = () => emptyRange;
   txnResult: () => TxnResult = () => emptyTxn;
   readonly #state = new FakeState(this);
+
+  /** A test that watches gives it a hub. */
+  watches: Watches = {
+    open: () => {
+      throw new Error("this member has no hub");
+    },
+  };
+  readonly leaderWaiters = new Set<() => void>();
+
+  onLeaderLost(onLost: () => void): () => void {
+    this.leaderWaiters.add(onLost);
+    return () => void this.leaderWaiters.delete(onLost);
+  }
 
   get state(): FakeState {
     return this.#state;
