@@ -1,0 +1,43 @@
+// Real threads and files under seeded harm: as many rounds as fit into the time that a test may take.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeFailure, describeRound } from "./report.ts";
+import { describeResult, runRounds } from "./run.ts";
+import { describeStep, drawSchedule } from "./schedule.ts";
+
+const from = Number(process.env.QUORLET_SEED ?? 1);
+const roundsWanted = Number(process.env.QUORLET_CHAOS_ROUNDS ?? 50);
+/** Two seconds a round are usual; on a slow machine fewer rounds run, and the test says how many. */
+const msMax = 160_000;
+/** With fewer the machine is too slow for this to mean anything. */
+const roundsMin = 8;
+
+test(`${roundsWanted} rounds of harm from seed ${from} keep every promise`, async (t) => {
+  const lines: string[] = [];
+  const result = await runRounds({
+    from,
+    rounds: roundsWanted,
+    msMax: process.env.QUORLET_CHAOS_ROUNDS === undefined ? msMax : Number.POSITIVE_INFINITY,
+    onRound: (report) => lines.push(describeRound(report)),
+  });
+  t.diagnostic(`seeds from ${from}: ${describeResult(result)}`);
+  const { failed, rounds } = result;
+  assert.ok(failed === undefined, failed && [...lines, describeFailure(failed)].join("\n"));
+  assert.ok(rounds >= Math.min(roundsMin, roundsWanted), `only ${rounds} rounds in the time`);
+});
+
+test("a seed draws the same harm every time, another seed another", () => {
+  const told = (seed: number): string =>
+    drawSchedule(seed)
+      .map((step) => `${step.atMs}: ${describeStep(step)}`)
+      .join("\n");
+  const all = Array.from({ length: 200 }, (_, seed) => told(seed));
+  assert.equal(new Set(all).size, 200, "seeds differ");
+  for (const [seed, text] of all.entries()) assert.equal(told(seed), text, `seed ${seed}`);
+  for (const harm of ["kill -9", "kill leader", "pause m", "cut leader", "is lost", "restart"]) {
+    assert.ok(
+      all.some((text) => text.includes(harm)),
+      `${harm} happens`,
+    );
+  }
+});

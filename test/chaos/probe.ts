@@ -1,0 +1,134 @@
+// What the tester asks the members when a round is over: do they serve, where are they, what do they hold.
+import { setTimeout as wait } from "node:timers/promises";
+import { decodeMessage, encodeMessage } from "../support/messages.ts";
+import {
+  bytesOf,
+  fieldsOf,
+  type KeySpace,
+  listOf,
+  pairsOf,
+  revisionOf,
+  type SeenPair,
+} from "./call.ts";
+import type { ClusterHandle } from "./clusterHandle.ts";
+import { GrpcSession } from "./grpcSession.ts";
+import { memberNames } from "./orders.ts";
+
+/** From the end of the faults until a member answers; far above any election, for a starved machine. */
+const serveMsMax = 60_000;
+const callMsMax = 10_000;
+const retryMs = 10;
+/** Revisions asked for in one txn; etcd allows 128 operations. */
+const revisionsPerTxn = 100;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** State of a round's keys as of each revision; position is revision - `from`. */
+export interface Past {
+  /** The state before the round. */
+  readonly from: number;
+  readonly states: readonly ReadonlyMap<string, SeenPair>[];
+}
+
+export class Probe {
+  readonly #cluster: ClusterHandle;
+  readonly #sessions = new Map<string, GrpcSession>();
+
+  constructor(cluster: ClusterHandle) {
+    this.#cluster = cluster;
+  }
+
+  /**
+   * Resolves when every member answers a linearizable read.
+   *
+   * @returns a revision that all of them have reached.
+   * @throws when one does not in time.
+   */
+  async awaitAll(): Promise<number> {
+    const endMs = performance.now() + serveMsMax;
+    const ask = (): Promise<readonly number[]> =>
+      Promise.all(memberNames.map((_, at) => this.#revision(at, endMs)));
+    const revision = Math.max(...(await ask()));
+    // What one of them had, a read that begins now waits for on all of them.
+    await ask();
+    return revision;
+  }
+
+  /** Of one member. @param revision it must have reached it. */
+  async hash(at: number, revision: number): Promise<number> {
+    const path = "/etcdserverpb.Maintenance/HashKV";
+    const message = encodeMessage("HashKVRequest", { revision });
+    return Number((await this.#ask(at, path, message, "HashKVResponse")).hash ?? 0);
+  }
+
+  /** Everything in [from, to), linearizable. */
+  async range(at: number, from: string, to: string): Promise<ReadonlyMap<string, SeenPair>> {
+    const message = encodeMessage("RangeRequest", { key: bytesOf(from), range_end: bytesOf(to) });
+    return pairsOf(await this.#ask(at, "/etcdserverpb.KV/Range", message, "RangeResponse"));
+  }
+
+  /** Each member tells a part of it, so that members that differ do not tell one story. */
+  async past(space: KeySpace, revisions: { from: number; last: number }): Promise<Past> {
+    const { from, last } = revisions;
+    const starts: number[] = [];
+    for (let start = from; start <= last; start += revisionsPerTxn) starts.push(start);
+    const parts = starts.map((start, i) =>
+      this.#states(i % memberNames.length, space, {
+        from: start,
+        last: Math.min(last, start + revisionsPerTxn - 1),
+      }),
+    );
+    return { from, states: (await Promise.all(parts)).flat() };
+  }
+
+  close(): void {
+    for (const session of this.#sessions.values()) session.close();
+    this.#sessions.clear();
+  }
+
+  async #states(
+    at: number,
+    { from, to }: KeySpace,
+    revisions: { from: number; last: number },
+  ): Promise<readonly ReadonlyMap<string, SeenPair>[]> {
+    const success = Array.from({ length: revisions.last - revisions.from + 1 }, (_, i) => ({
+      request_range: {
+        key: bytesOf(from),
+        range_end: bytesOf(to),
+        revision: revisions.from + i,
+        serializable: true,
+      },
+    }));
+    const message = encodeMessage("TxnRequest", { success });
+    const answer = await this.#ask(at, "/etcdserverpb.KV/Txn", message, "TxnResponse");
+    return listOf(answer.responses).map((each) => pairsOf(fieldsOf(fieldsOf(each).response_range)));
+  }
+
+  async #revision(at: number, endMs: number): Promise<number> {
+    const message = encodeMessage("RangeRequest", { key: bytesOf("k"), count_only: true });
+    for (;;) {
+      const answer = await this.#call(at, "/etcdserverpb.KV/Range", message);
+      if (answer.kind === "ok") return revisionOf(decodeMessage("RangeResponse", answer.message));
+      if (performance.now() > endMs) {
+        const why = `${memberNames[at]} does not serve ${serveMsMax} ms after the faults`;
+        throw new Error(`${why}: ${JSON.stringify(answer)}\n${this.#cluster.output}`);
+      }
+      await wait(retryMs);
+    }
+  }
+
+  async #ask(at: number, path: string, message: Uint8Array, type: string): Promise<Fields> {
+    const answer = await this.#call(at, path, message);
+    if (answer.kind === "ok") return decodeMessage(type, answer.message);
+    throw new Error(`${memberNames[at]} does not answer ${path}: ${JSON.stringify(answer)}`);
+  }
+
+  #call(at: number, path: string, message: Uint8Array): ReturnType<GrpcSession["call"]> {
+    const endpoint = this.#cluster.endpoints[at];
+    if (endpoint === undefined) throw new Error(`the process of ${memberNames[at]} is down`);
+    const known = this.#sessions.get(endpoint);
+    const session = known?.isOpen === true ? known : new GrpcSession(endpoint);
+    this.#sessions.set(endpoint, session);
+    return session.call(path, message, callMsMax);
+  }
+}

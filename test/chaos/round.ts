@@ -1,0 +1,157 @@
+// One seed on the running cluster: load and faults, then healing, then everything is judged.
+import { setTimeout as wait } from "node:timers/promises";
+import { checkRegisters } from "../sim/registerCalls.ts";
+import { check } from "../sim/violation.ts";
+import { type Call, keySpace } from "./call.ts";
+import { checkRevisions } from "./checkers/revisions.ts";
+import type { Settled } from "./checkers/settled.ts";
+import type { ClusterHandle } from "./clusterHandle.ts";
+import { Load } from "./load.ts";
+import { memberNames } from "./orders.ts";
+import type { Probe } from "./probe.ts";
+import { describeStep, drawSchedule, faultsMs, type Step } from "./schedule.ts";
+
+const keyCount = 6;
+/** Answers that clients get after the healing before they stop: the cluster goes on, not only up. */
+const answersAfterHealing = 30;
+const goOnMsMax = 30_000;
+const pollMs = 5;
+
+export interface RoundParts {
+  readonly cluster: ClusterHandle;
+  readonly probe: Probe;
+  readonly settled: Settled;
+}
+
+export interface RoundReport {
+  readonly seed: number;
+  readonly ms: number;
+  /** From the order to heal until all members answered. */
+  readonly healMs: number;
+  readonly calls: readonly Call[];
+  /** What was done, to whom and when. */
+  readonly protocol: readonly string[];
+  readonly revisions: number;
+  readonly failure: Error | undefined;
+}
+
+export function runRound(seed: number, parts: RoundParts): Promise<RoundReport> {
+  return new Round(seed, parts).run();
+}
+
+class Round {
+  readonly #seed: number;
+  readonly #parts: RoundParts;
+  readonly #startMs = performance.now();
+  readonly #protocol: string[] = [];
+  #load: Load | undefined;
+  #healMs = 0;
+  #revisions = 0;
+
+  constructor(seed: number, parts: RoundParts) {
+    this.#seed = seed;
+    this.#parts = parts;
+  }
+
+  async run(): Promise<RoundReport> {
+    const failure = await this.#play().then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+    );
+    await this.#load?.end().catch(() => {});
+    return {
+      seed: this.#seed,
+      ms: this.#nowMs(),
+      healMs: this.#healMs,
+      calls: this.#load?.calls ?? [],
+      protocol: this.#protocol,
+      revisions: this.#revisions,
+      failure,
+    };
+  }
+
+  async #play(): Promise<void> {
+    const { cluster, probe } = this.#parts;
+    const space = keySpace(this.#seed, keyCount);
+    const floor = await probe.awaitAll();
+    const nowUs = (): number => Math.round(this.#nowMs() * 1000);
+    const load = new Load({ seed: this.#seed, floor, space, cluster, nowUs });
+    this.#load = load;
+    load.begin();
+    await this.#harm();
+    await this.#heal(load);
+    await load.end();
+    await this.#judge(load, floor);
+  }
+
+  /** Steps do not wait for each other: a kill may still be under way when the next one comes. */
+  async #harm(): Promise<void> {
+    const underWay: Promise<void>[] = [];
+    for (const step of drawSchedule(this.#seed)) {
+      await wait(Math.max(0, step.atMs - this.#nowMs()));
+      underWay.push(this.#act(step));
+    }
+    await wait(Math.max(0, faultsMs - this.#nowMs()));
+    await Promise.all(underWay);
+  }
+
+  async #act(step: Step): Promise<void> {
+    const { cluster } = this.#parts;
+    const { act } = step;
+    const fromMs = Math.round(this.#nowMs());
+    let met: string;
+    try {
+      met = await (act.kind === "killProcess" ? cluster.killProcess() : cluster.order(act));
+    } catch (error) {
+      if (act.kind === "killProcess") throw error;
+      met = `not done: ${error instanceof Error ? error.message : error}`;
+    }
+    const toMs = Math.round(this.#nowMs());
+    this.#protocol.push(`${fromMs} to ${toMs} ms: ${describeStep(step)} (${met})`);
+  }
+
+  async #heal(load: Load): Promise<void> {
+    const { cluster, probe } = this.#parts;
+    const fromMs = this.#nowMs();
+    await cluster.order({ kind: "heal" });
+    await probe.awaitAll();
+    this.#healMs = this.#nowMs() - fromMs;
+    this.#protocol.push(`${Math.round(fromMs)} to ${Math.round(this.#nowMs())} ms: heal`);
+    const wanted = load.answered + answersAfterHealing;
+    while (load.answered < wanted) {
+      const waitedMs = this.#nowMs() - fromMs;
+      if (waitedMs > goOnMsMax)
+        throw new Error(`clients get no answers ${waitedMs} ms after healing`);
+      await wait(pollMs);
+    }
+  }
+
+  async #judge(load: Load, floor: number): Promise<void> {
+    const { cluster, probe, settled } = this.#parts;
+    const [accident] = cluster.accidents;
+    check(accident === undefined, "accidents", () => accident ?? "");
+    const last = await probe.awaitAll();
+    check(
+      last >= load.revisionMax,
+      "revisions",
+      () => `the members are at ${last}, clients were told of ${load.revisionMax}`,
+    );
+    this.#revisions = last - floor;
+    const space = keySpace(this.#seed, keyCount);
+    const hashes = await Promise.all(memberNames.map((_, at) => probe.hash(at, last)));
+    const past = await probe.past(space, { from: floor, last });
+    checkRevisions(load.calls, space, past);
+    checkRegisters(load.calls, space.keys);
+    check(
+      hashes.every((hash) => hash === hashes[0]),
+      "equalState",
+      () => `hashes of ${memberNames.join()} at ${last}: ${hashes.join()}`,
+    );
+    settled.check(await probe.range(this.#seed % memberNames.length, "k", "l"));
+    settled.add(space, past.states.at(-1) ?? new Map(), load.calls);
+  }
+
+  #nowMs(): number {
+    return performance.now() - this.#startMs;
+  }
+}
