@@ -11,6 +11,7 @@ export interface DevConfig {
   readonly dataDir: string | undefined;
   readonly clientPorts: readonly number[];
   readonly host: string;
+  readonly watchProgressMs: number;
   readonly logLevel: LogLevel;
 }
 
@@ -26,6 +27,7 @@ export interface MemberProcessConfig {
   readonly listenClient: Address;
   /** undefined: http:// and the client address. */
   readonly advertiseClientUrl: string | undefined;
+  readonly watchProgressMs: number;
   readonly logLevel: LogLevel;
 }
 
@@ -52,6 +54,7 @@ interface DevFlags {
   readonly clientPorts?: readonly number[];
   readonly host: string;
   readonly memory?: boolean;
+  readonly watchProgressNotifyInterval: number;
   readonly logLevel: LogLevel;
 }
 
@@ -63,6 +66,7 @@ interface MemberFlags {
   readonly listenPeer?: Address;
   readonly listenClient: Address;
   readonly advertiseClientUrl?: string;
+  readonly watchProgressNotifyInterval: number;
   readonly logLevel: LogLevel;
 }
 
@@ -93,6 +97,7 @@ function addDev(program: Command, commands: Commands): void {
         "dataDir",
       ),
     )
+    .addOption(watchProgressOption())
     .addOption(logLevelOption())
     .action((flags: DevFlags) => commands.dev(devConfig(flags)));
 }
@@ -122,9 +127,18 @@ function addMember(program: Command, commands: Commands): void {
     .addOption(
       new Option("--advertise-client-url <url>", "default: as it listens").argParser(clientUrl),
     )
+    .addOption(watchProgressOption())
     .addOption(logLevelOption())
     .action((flags: MemberFlags) => commands.member(memberConfig(flags)));
 }
+
+/** etcd's smallest. */
+const watchProgressMsMin = 100;
+
+const watchProgressOption = (): Option =>
+  new Option("--watch-progress-notify-interval <duration>", "between two messages to idle watches")
+    .argParser(duration(watchProgressMsMin))
+    .default(600_000, "10m");
 
 const logLevelOption = (): Option =>
   new Option("--log-level <level>", "lines of JSON on stderr")
@@ -146,6 +160,7 @@ export function devConfig(flags: DevFlags): DevConfig {
     dataDir: flags.memory === true ? undefined : flags.dataDir,
     clientPorts,
     host: flags.host,
+    watchProgressMs: flags.watchProgressNotifyInterval,
     logLevel: flags.logLevel,
   });
 }
@@ -168,6 +183,7 @@ export function memberConfig(flags: MemberFlags): MemberProcessConfig {
     listenPeer: flags.listenPeer ?? peerAddress(self.peerUrl),
     listenClient,
     advertiseClientUrl,
+    watchProgressMs: flags.watchProgressNotifyInterval,
     logLevel: flags.logLevel,
   });
 }
@@ -188,6 +204,19 @@ function integer(min: number, max: number): (text: string) => number {
     if (!/^\d+$/.test(text) || value < min || value > max) {
       throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
     }
+    return value;
+  };
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** One number and one of Go's units. */
+function duration(msMin: number): (text: string) => number {
+  return (text) => {
+    const [, count = "", unit = ""] = /^(\d{1,9})(ms|s|m|h)$/.exec(text) ?? [];
+    const value = Number(count) * (unitMs[unit] ?? 0);
+    if (value < msMin)
+      throw new InvalidArgumentError(`It must be a time from ${msMin}ms: 500ms, 10m.`);
     return value;
   };
 }

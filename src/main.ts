@@ -9,11 +9,12 @@ import { ConfigError, command, type DevConfig, type MemberProcessConfig } from "
 import { DataDirError } from "./storage/dataDirError.ts";
 
 async function runDev(config: DevConfig): Promise<void> {
-  const { members, host, clientPorts, logLevel, dataDir } = config;
+  const { members, host, clientPorts, watchProgressMs, logLevel, dataDir } = config;
   const cluster = await Cluster.start({
     members,
     host,
     clientPorts,
+    watchProgressMs,
     logLevel,
     onMember: report,
     ...(dataDir === undefined ? {} : { dataDir }),
@@ -23,7 +24,8 @@ async function runDev(config: DevConfig): Promise<void> {
 }
 
 async function runMember(config: MemberProcessConfig): Promise<void> {
-  const { name, initialCluster, token, dataDir, listenPeer, listenClient, logLevel } = config;
+  const { name, initialCluster, token, dataDir, listenPeer, listenClient } = config;
+  const { watchProgressMs, logLevel } = config;
   const seed = seedMembers(
     initialCluster.map((peer) => ({ name: peer.name, peerUrls: [peer.peerUrl] })),
     token,
@@ -31,7 +33,7 @@ async function runMember(config: MemberProcessConfig): Promise<void> {
   const self = seed.members.find((member) => member.name === name);
   if (self === undefined) throw new ConfigError(`--initial-cluster does not name ${name}`);
   const member = new SoloMember({
-    ...{ seed, self, dataDir, listenPeer, listenClient, logLevel },
+    ...{ seed, self, dataDir, listenPeer, listenClient, watchProgressMs, logLevel },
     ...(config.advertiseClientUrl === undefined ? {} : { clientUrl: config.advertiseClientUrl }),
     onMember: (notice) => {
       report(notice);

@@ -47,8 +47,25 @@ test("a member needs its name, directory and cluster; the rest has defaults", as
     listenPeer: { host: "::1", port: 2 },
     listenClient: { host: "127.0.0.1", port: 2379 },
     advertiseClientUrl: undefined,
+    watchProgressMs: 600_000,
     logLevel: "warn",
   });
+});
+
+test("the interval of progress messages is one of etcd's durations", async () => {
+  const flag = "--watch-progress-notify-interval";
+  for (const [text, ms] of [
+    ["100ms", 100],
+    ["2s", 2000],
+    ["1h", 3_600_000],
+  ] as const) {
+    const told = await member([...needed, flag, text]);
+    assert.ok(typeof told === "object", `${text} is taken`);
+    assert.equal(told.watchProgressMs, ms);
+  }
+  for (const text of ["", "99ms", "0s", "10", "-1s", "1.5s", "9999999999s", "5d"]) {
+    assert.match(String(await member([...needed, flag, text])), /must be a time from 100ms/, text);
+  }
 });
 
 test("what a member is told goes before the defaults", async () => {

@@ -118,7 +118,7 @@ export class MemberHost {
   }
 
   #open(message: StartMessage): void {
-    const { id, clusterId, timing } = this.#data;
+    const { id, clusterId, timing, watchProgressMs } = this.#data;
     const raftLog = this.#openLog(message);
     this.#raftLog = raftLog;
     this.#engine = openEngine(message.folders?.store);
@@ -131,6 +131,7 @@ export class MemberHost {
         incarnation: message.incarnation,
         timing,
         members,
+        ...(watchProgressMs && { watchProgressMs }),
       },
       {
         clock: systemClock,

@@ -12,12 +12,12 @@ import {
 } from "../base/errors.ts";
 import type { StreamCall, StreamHandler, StreamMethod } from "../grpc/call.ts";
 import type { MemberService } from "../member/service.ts";
-import {
-  type CreateRefusal,
-  type EventMessage,
-  Want,
-  type WatchSink,
-  type WatchStream,
+import type {
+  CreateRefusal,
+  EventMessage,
+  WatchSink,
+  WatchStream,
+  WatchWants,
 } from "../member/watches.ts";
 import { Malformed } from "../proto/reader.ts";
 import {
@@ -173,15 +173,15 @@ class WatchCall implements StreamHandler, WatchSink {
   }
 }
 
-function wantsOf(create: WatchCreateRequest): number {
-  const { filters } = create;
-  return (
-    (create.prevKv ? Want.prevKv : 0) |
-    (filters.includes(WatchFilter.noPut) ? Want.noPut : 0) |
-    (filters.includes(WatchFilter.noDelete) ? Want.noDelete : 0) |
-    (create.fragment ? Want.fragment : 0) |
-    (create.progressNotify ? Want.progress : 0)
-  );
+function wantsOf(create: WatchCreateRequest): WatchWants {
+  const { prevKv, filters, fragment } = create;
+  return {
+    prevKv,
+    noPut: filters.includes(WatchFilter.noPut),
+    noDelete: filters.includes(WatchFilter.noDelete),
+    fragment,
+    progress: create.progressNotify,
+  };
 }
 
 /** Bytes of answers; each is valid until the next is made. */

@@ -25,6 +25,8 @@ export interface ClusterOptions {
   /** Address to listen on. Default 127.0.0.1. */
   readonly host?: string;
   readonly timing?: MemberTiming;
+  /** Between two progress messages to an idle watcher. Default 10 minutes. */
+  readonly watchProgressMs?: number;
   /** Lines of JSON on stderr. Default "silent". */
   readonly logLevel?: LogLevel;
   /** Called when a member goes down, comes back or stays down for good. */
@@ -92,6 +94,7 @@ export class Cluster implements AsyncDisposable {
         clusterId: seed.clusterId,
         listen: { host: options.host ?? "127.0.0.1", port: options.clientPorts?.[i] ?? 0 },
         timing: options.timing ?? defaultTiming,
+        ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
         logLevel: options.logLevel ?? "silent",
       };
       return new Supervisor(data, { id, log: this.#log, hooks: this.#hooks() });

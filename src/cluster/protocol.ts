@@ -29,6 +29,8 @@ export interface MemberThreadData {
   /** Missing: all members are in this process. */
   readonly mesh?: MeshDoor;
   readonly timing: MemberTiming;
+  /** Between two progress messages to an idle watcher; etcd's 10 minutes when left out. */
+  readonly watchProgressMs?: number;
   readonly logLevel: LogLevel;
   /** Without folders: the log files of earlier lives. Kept by main, see storage/sharedDisk.ts. */
   readonly sharedFiles: SharedFiles;

@@ -23,6 +23,8 @@ export interface SoloOptions {
   /** Where clients find this member. Default: http:// and the address it listens on. */
   readonly clientUrl?: string;
   readonly timing?: MemberTiming;
+  /** Between two progress messages to an idle watcher. Default 10 minutes. */
+  readonly watchProgressMs?: number;
   /** Lines of JSON on stderr. Default "silent". */
   readonly logLevel?: LogLevel;
   /** Called when the member goes down after it served, comes back or stays down for good. */
@@ -57,6 +59,7 @@ export class SoloMember {
         remotePeers: others.map(({ id, peerUrls }) => ({ id, url: peerUrls[0] ?? "" })),
       },
       timing: timing ?? defaultTiming,
+      ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
       logLevel,
     };
     this.#supervisor = new Supervisor(data, { id: self.id, log: this.#log, hooks: this.#hooks() });

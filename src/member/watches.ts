@@ -2,8 +2,13 @@
 import type { WatchStream as HubStream, WatchSink } from "../watch/stream.ts";
 
 export type { EventMessage } from "../watch/message.ts";
-export type { CreateRefusal, CreateResult, WatchSink, WatchSpec } from "../watch/stream.ts";
-export { Want } from "../watch/watcher.ts";
+export type {
+  CreateRefusal,
+  CreateResult,
+  WatchSink,
+  WatchSpec,
+  WatchWants,
+} from "../watch/stream.ts";
 
 /** The watchers of one client stream. */
 export type WatchStream = Pick<

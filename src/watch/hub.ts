@@ -23,7 +23,7 @@ import {
   type WatchSpec,
   WatchStream,
 } from "./stream.ts";
-import { Pace, Span, Want, Watcher } from "./watcher.ts";
+import { bitsOf, Pace, Span, Want, Watcher } from "./watcher.ts";
 
 export interface WatchLimits {
   readonly watchersMax: number;
@@ -167,7 +167,7 @@ export class WatchHub implements StreamHost {
     const revision = this.#store.revision;
     const next = spec.start === 0 ? revision + 1 : spec.start;
     const id = spec.id === 0 ? stream.pickId() : spec.id;
-    const { wants } = spec;
+    const wants = bitsOf(spec.wants);
     const watcher = new Watcher({ id, stream, span: this.#spanOf(interval), wants, next });
     stream.watchers.set(id, watcher);
     stream.latestStart = Math.max(stream.latestStart, next);

@@ -1,7 +1,7 @@
 // Messages of events: what watchers with the same keys and wishes get alike. A revision is never
 // split over two messages, unless its watcher allows fragments.
 import type { EventCoding, WatchEvent } from "./event.ts";
-import { Want } from "./watcher.ts";
+import { sharedWants, Want } from "./watcher.ts";
 
 /** Revisions in one message (etcd's own bound for watchers that catch up). */
 export const messageRevisionsMax = 1000;
@@ -49,7 +49,7 @@ export class Backlog {
     const [oldest] = this.events;
     // Everything is wanted, or a part that others with the same position may want as well.
     const next = oldest === undefined || wishes.next <= oldest.revision ? 0 : wishes.next;
-    const name = next * 16 + (wishes.wants & 15);
+    const name = next * (sharedWants + 1) + (wishes.wants & sharedWants);
     let messages = this.#shared.get(name);
     if (messages === undefined) {
       messages = cut(wanted(this.events, wishes), wishes.wants, coding, revision);

@@ -16,14 +16,24 @@ export interface WatchSink {
   onStopped(): void;
 }
 
+export interface WatchWants {
+  /** Events with the pair before, where there was one that is not compacted. */
+  readonly prevKv: boolean;
+  readonly noPut: boolean;
+  readonly noDelete: boolean;
+  /** The client joins what is cut for its length. */
+  readonly fragment: boolean;
+  /** Word from time to time that nothing happens. */
+  readonly progress: boolean;
+}
+
 export interface WatchSpec {
   readonly key: Uint8Array;
   /** Empty: the one key. One zero byte: all keys from `key` on. */
   readonly rangeEnd: Uint8Array;
   /** First revision wanted, from 1; 0: what comes after now. */
   readonly start: number;
-  /** Bits of Want. */
-  readonly wants: number;
+  readonly wants: WatchWants;
   /** 0: the next free one. */
   readonly id: WatcherId;
 }

@@ -3,7 +3,7 @@
 import type { Interval } from "../base/rangeTree.ts";
 import type { WatchEvent } from "./event.ts";
 import type { Backlog } from "./message.ts";
-import type { WatchStream } from "./stream.ts";
+import type { WatchStream, WatchWants } from "./stream.ts";
 
 /** A signed 64-bit id: a number within the safe integers, else a bigint. */
 export type WatcherId = number | bigint;
@@ -11,7 +11,17 @@ export type WatcherId = number | bigint;
 /** What a watcher asked for, as bits of `Watcher.wants`. */
 export const Want = { prevKv: 1, noPut: 2, noDelete: 4, fragment: 8, progress: 16 } as const;
 /** Bits that decide which bytes a watcher gets: watchers equal in these share messages. */
-export const sharedWants = Want.prevKv | Want.noPut | Want.noDelete | Want.fragment;
+export const sharedWants: number = Want.prevKv | Want.noPut | Want.noDelete | Want.fragment;
+
+export function bitsOf(wants: WatchWants): number {
+  return (
+    (wants.prevKv ? Want.prevKv : 0) |
+    (wants.noPut ? Want.noPut : 0) |
+    (wants.noDelete ? Want.noDelete : 0) |
+    (wants.fragment ? Want.fragment : 0) |
+    (wants.progress ? Want.progress : 0)
+  );
+}
 
 export const Pace = {
   /** Gets changes as they are applied. */

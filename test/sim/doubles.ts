@@ -149,6 +149,10 @@ function serviceWith(
     get state() {
       return member.state;
     },
+    get watches() {
+      return member.watches;
+    },
+    onLeaderLost: (onLost) => member.onLeaderLost(onLost),
     propose:
       changed.propose ?? ((kind, body, completion) => member.propose(kind, body, completion)),
     readIndex: changed.readIndex ?? ((completion) => member.readIndex(completion)),

@@ -6,8 +6,8 @@ import { Store } from "../../src/mvcc/store.ts";
 import { MemoryEngine } from "../../src/storage/memory.ts";
 import { WatchHub, type WatchLimits } from "../../src/watch/hub.ts";
 import type { EventMessage } from "../../src/watch/message.ts";
-import type { WatchSink, WatchStream } from "../../src/watch/stream.ts";
-import type { WatcherId } from "../../src/watch/watcher.ts";
+import type { WatchSink, WatchStream, WatchWants } from "../../src/watch/stream.ts";
+import { Want, type WatcherId } from "../../src/watch/watcher.ts";
 
 export interface SentEvent {
   readonly kind: string;
@@ -158,6 +158,16 @@ export class WatchHarness {
   }
 }
 
+function wantsOf(bits: number): WatchWants {
+  return {
+    prevKv: (bits & Want.prevKv) !== 0,
+    noPut: (bits & Want.noPut) !== 0,
+    noDelete: (bits & Want.noDelete) !== 0,
+    fragment: (bits & Want.fragment) !== 0,
+    progress: (bits & Want.progress) !== 0,
+  };
+}
+
 /** What to watch: "a" one key, "a.." from a on, "a..c" a range. */
 export function spec(
   text: string,
@@ -169,7 +179,7 @@ export function spec(
     key: Buffer.from(from, "latin1"),
     rangeEnd: Buffer.from(end, "latin1"),
     start: more.start ?? 0,
-    wants: more.wants ?? 0,
+    wants: wantsOf(more.wants ?? 0),
     id: more.id ?? 0,
   };
 }
