@@ -2,7 +2,13 @@
 // applied the same entries hold the same state. Whole images of the state (image.ts) join here.
 import { assert } from "../base/assert.ts";
 import { LogIndex, type Revision, Term } from "../base/brand.ts";
-import { type EtcdError, errMalformed, errMemberNotFound } from "../base/errors.ts";
+import {
+  type EtcdError,
+  errLeaseNotFound,
+  errMalformed,
+  errMemberNotFound,
+} from "../base/errors.ts";
+import { Lessor } from "../lease/lessor.ts";
 import type { HashRun } from "../mvcc/hash.ts";
 import { Store, type StoreOptions } from "../mvcc/store.ts";
 import {
@@ -18,11 +24,15 @@ import type {
   RangeRequest,
   TxnRequest,
 } from "../proto/kv.ts";
+import type { LeaseGrantRequest, LeaseIdRequest } from "../proto/lease.ts";
+import { decodeLeaseGrantRequest, decodeLeaseIdRequest } from "../proto/leaseCodec.ts";
 import { Malformed } from "../proto/reader.ts";
 import { type Entry, EntryKind, type Membership } from "../raft/types.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
 import { batchOrigin, CommandKind, forEachCommand } from "./command.ts";
 import { type Command, firstRefusal, type Gate, type Gates, orderedGates } from "./gates.ts";
+import { type Checkpoints, decodeCheckpoints, decodeExpiry, type Expiry } from "./leaseDuties.ts";
+import { checkpoint, expire, grant, grantRefusal, revoke } from "./leases.ts";
 import { type ChangeContext, decodeAttributes } from "./memberRecord.ts";
 import { Members, type StageRow } from "./members.ts";
 import { Origins } from "./origins.ts";
@@ -40,6 +50,8 @@ export class Applier {
   readonly store: Store;
   /** Who is a member, and what is known about each. */
   readonly members: Members;
+  /** Which leases exist; written by the applier alone. */
+  readonly lessor: Lessor;
   readonly #origins: Origins;
   readonly #gates: readonly Gate[];
   #applied: LogIndex;
@@ -49,11 +61,12 @@ export class Applier {
 
   private constructor(
     store: Store,
-    parts: { members: Members; origins: Origins; gates: readonly Gate[] },
+    parts: { members: Members; lessor: Lessor; origins: Origins; gates: readonly Gate[] },
   ) {
-    const { members, origins, gates } = parts;
+    const { members, lessor, origins, gates } = parts;
     this.store = store;
     this.members = members;
+    this.lessor = lessor;
     this.#origins = origins;
     this.#gates = gates;
     this.#applied = store.savedApplied.index;
@@ -62,10 +75,13 @@ export class Applier {
 
   /** Takes up the state as of the engine's last batch. */
   static open(engine: Engine, options: ApplierOptions = {}): Applier {
-    const store = Store.open(engine, options);
+    // First the leases: the store attaches keys to them.
+    const lessor = Lessor.load(engine);
+    const store = Store.open(engine, { leases: lessor, ...options });
     const members = Members.load(engine);
     const origins = Origins.load(engine, "origin");
-    return new Applier(store, { members, origins, gates: orderedGates(options.gates ?? {}) });
+    const gates = orderedGates(options.gates ?? {});
+    return new Applier(store, { members, lessor, origins, gates });
   }
 
   /** Index of the last entry whose changes are visible. */
@@ -175,6 +191,14 @@ export class Applier {
         return this.#txn(decodeTxnRequest(body), wanted);
       case CommandKind.compact:
         return this.#compact(decodeCompactionRequest(body));
+      case CommandKind.leaseGrant:
+        return this.#grant(decodeLeaseGrantRequest(body));
+      case CommandKind.leaseRevoke:
+        return this.#revoke(decodeLeaseIdRequest(body));
+      case CommandKind.leaseCheckpoint:
+        return this.#checkpoint(decodeCheckpoints(body));
+      case CommandKind.leaseExpire:
+        return this.#expire(decodeExpiry(body));
       case CommandKind.memberPublish:
         return this.#publish(body);
       default:
@@ -214,6 +238,31 @@ export class Applier {
     if (request instanceof Malformed) return refused(errMalformed(request.why));
     const error = this.#refusal({ kind: "txn", request });
     return error === undefined ? txn(this.store, request, wanted) : refused(error);
+  }
+
+  #grant(request: LeaseGrantRequest | Malformed): Outcome {
+    if (request instanceof Malformed) return refused(errMalformed(request.why));
+    const error = this.#refusal({ kind: "leaseGrant", request }) ?? grantRefusal(this, request);
+    return error === undefined ? grant(this, request) : refused(error);
+  }
+
+  #revoke(request: LeaseIdRequest | Malformed): Outcome {
+    if (request instanceof Malformed) return refused(errMalformed(request.why));
+    const { id } = request;
+    if (!this.lessor.exists(id)) return refused(errLeaseNotFound);
+    const keys = this.#gates.length === 0 ? [] : this.lessor.keysOf(id);
+    const error = this.#refusal({ kind: "leaseRevoke", id, keys });
+    return error === undefined ? revoke(this, id) : refused(error);
+  }
+
+  #checkpoint(checkpoints: Checkpoints | undefined): Outcome {
+    if (checkpoints === undefined) return refused(errMalformed("not a checkpoint of leases"));
+    return checkpoint(this, checkpoints, this.#term);
+  }
+
+  #expire(expiry: Expiry | undefined): Outcome {
+    if (expiry === undefined) return refused(errMalformed("not an expiry of leases"));
+    return expire(this, expiry, this.#term);
   }
 
   #publish(body: Uint8Array): Outcome {

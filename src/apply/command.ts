@@ -16,6 +16,8 @@ import { MemberId } from "../base/brand.ts";
 /** On disk for ever: never reuse a number. */
 export const CommandKind = {
   ...{ put: 1, deleteRange: 2, txn: 3, compact: 4 },
+  /** Of the leader's two duties, checkpoint and expire, see leaseDuties.ts. */
+  ...{ leaseGrant: 5, leaseRevoke: 6, leaseCheckpoint: 7, leaseExpire: 8 },
   /** A member that has started tells its name and client URLs; see memberRecord.ts. */
   memberPublish: 9,
 } as const;

@@ -1,6 +1,6 @@
 // What the state machine says to a command or a read. Pairs are rows: encoded mvccpb.KeyValue bytes,
 // made once at the put and copied from there into every answer.
-import type { Revision } from "../base/brand.ts";
+import type { LeaseId, Revision } from "../base/brand.ts";
 import type { EtcdError } from "../base/errors.ts";
 
 export interface RangeResult {
@@ -39,6 +39,26 @@ export interface CompactResult {
   readonly revision: Revision;
 }
 
+export interface LeaseGrantResult {
+  readonly kind: "leaseGrant";
+  readonly revision: Revision;
+  readonly id: LeaseId;
+  readonly ttlSec: number;
+}
+
+export interface LeaseRevokeResult {
+  readonly kind: "leaseRevoke";
+  readonly revision: Revision;
+}
+
+/** What became of a leader's expiry or checkpoint. */
+export interface LeaseDutyResult {
+  readonly kind: "leaseDuty";
+  readonly revision: Revision;
+  /** False: it was applied in a later term than it was proposed in, and did nothing. */
+  readonly inTerm: boolean;
+}
+
 /** A member's name and client URLs are in the table. */
 export interface MemberPublishedResult {
   readonly kind: "memberPublished";
@@ -56,5 +76,8 @@ export type Outcome =
   | DeleteRangeResult
   | TxnResult
   | CompactResult
+  | LeaseGrantResult
+  | LeaseRevokeResult
+  | LeaseDutyResult
   | MemberPublishedResult
   | RefusedResult;

@@ -74,6 +74,8 @@ export const errTooManyRequests = refusal(unknown, "etcdserver: too many request
 
 // Leases.
 export const errLeaseNotFound = refusal(notFound, "etcdserver: requested lease not found");
+export const errLeaseExists = refusal(failedPrecondition, "etcdserver: lease already exists");
+export const errLeaseTtlTooLarge = refusal(outOfRange, "etcdserver: too large lease TTL");
 
 // Membership.
 export const errMemberExists = refusal(failedPrecondition, "etcdserver: member ID already exist");
