@@ -5,7 +5,9 @@ import { Violation } from "../sim/violation.ts";
 import { type Call, type CallAction, keySpace, type SeenPair } from "./call.ts";
 import { checkRevisions } from "./checkers/revisions.ts";
 import { Settled } from "./checkers/settled.ts";
+import { checkWatch } from "./checkers/watches.ts";
 import type { Past } from "./probe.ts";
+import type { WatchedEvent } from "./watcher.ts";
 
 const space = keySpace(7, 2);
 const [a = "", b = ""] = space.keys;
@@ -113,4 +115,38 @@ test("settled: what was left stays, unless a request without an answer happens l
   settled.check(state({ [a]: second }));
   assert.throws(() => settled.check(state({ [b]: both })), /k7\/0 was left as v2 .* is nothing/);
   assert.throws(() => settled.check(state({ [a]: first, [b]: both })), /k7\/0 was left as v2/);
+});
+
+test("watches: what was told, and lies, gaps and repeats of it", () => {
+  const event = (revision: number, key: string, now?: SeenPair, previous?: SeenPair) => ({
+    ...{ revision, key, pair: now, previous },
+  });
+  const third = pair("v3", [11, 13, 3]);
+  const told: readonly WatchedEvent[] = [
+    event(11, a, first),
+    event(12, a, second, first),
+    event(13, b, both),
+    event(13, a, third, second),
+    event(14, b, undefined, both),
+  ];
+  const range = { from: space.from, to: space.to, prevKv: true };
+  const parts = { keys: space.keys, past };
+  checkWatch(told, range, parts);
+  checkWatch([...told, event(15, a, first, third)], range, parts);
+  checkWatch([event(13, b, both), event(14, b)], { from: b, to: undefined, prevKv: false }, parts);
+  const [e1, e2, e3, e4, e5] = told;
+  assert.ok(e1 && e2 && e3 && e4 && e5, "there are five");
+  const rows: readonly (readonly [string, readonly WatchedEvent[]])[] = [
+    ["the first is lost", [e2, e3, e4, e5]],
+    ["half a revision is lost", [e1, e2, e3, e5]],
+    ["the last is lost", [e1, e2, e3, e4]],
+    ["one comes twice", [e1, e2, e2, e3, e4, e5]],
+    ["two in wrong order", [e2, e1, e3, e4, e5]],
+    ["another value", [event(11, a, second), e2, e3, e4, e5]],
+    ["another previous pair", [e1, event(12, a, second, second), e3, e4, e5]],
+    ["a put for a deletion", [e1, e2, e3, e4, event(14, b, both, both)]],
+  ];
+  for (const [why, lie] of rows) {
+    assert.throws(() => checkWatch(lie, range, parts), /^Violation: k7\/ to k70, event \d/, why);
+  }
 });

@@ -22,12 +22,21 @@ export function describeFailure(report: RoundReport): string {
   ].join("\n");
 }
 
-export function describeRound({ seed, ms, healMs, calls, revisions }: RoundReport): string {
+export function describeRound({
+  seed,
+  ms,
+  healMs,
+  calls,
+  revisions,
+  events,
+  streams,
+}: RoundReport): string {
   const count = (state: Call["state"]): number =>
     calls.filter((call) => call.state === state).length;
   const figures = [
     `${count("done")} of ${calls.length} calls answered, ${count("unknown")} unknown`,
     `${revisions} revisions`,
+    `${events} events over ${streams} streams`,
     `healed in ${Math.round(healMs)} ms`,
   ];
   return `seed ${seed}: ${(ms / 1000).toFixed(1)} s, ${figures.join(", ")}`;

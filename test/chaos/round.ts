@@ -1,20 +1,25 @@
 // One seed on the running cluster: load and faults, then healing, then everything is judged.
 import { setTimeout as wait } from "node:timers/promises";
+import { Prng } from "../../src/base/prng.ts";
 import { checkRegisters } from "../sim/registerCalls.ts";
 import { check } from "../sim/violation.ts";
-import { type Call, keySpace } from "./call.ts";
+import { type Call, isSamePair, type KeySpace, keySpace } from "./call.ts";
 import { checkRevisions } from "./checkers/revisions.ts";
 import type { Settled } from "./checkers/settled.ts";
+import { checkWatch } from "./checkers/watches.ts";
 import type { ClusterHandle } from "./clusterHandle.ts";
 import { Load } from "./load.ts";
 import { memberNames } from "./orders.ts";
-import type { Probe } from "./probe.ts";
+import type { Past, Probe } from "./probe.ts";
 import { describeStep, drawSchedule, faultsMs, type Step } from "./schedule.ts";
+import { Watcher } from "./watcher.ts";
 
 const keyCount = 6;
 /** Answers that clients get after the healing before they stop: the cluster goes on, not only up. */
 const answersAfterHealing = 30;
 const goOnMsMax = 30_000;
+/** From the last write until all watchers have heard of it. */
+const watchMsMax = 30_000;
 const pollMs = 5;
 
 export interface RoundParts {
@@ -32,6 +37,9 @@ export interface RoundReport {
   /** What was done, to whom and when. */
   readonly protocol: readonly string[];
   readonly revisions: number;
+  /** Events that watchers were told, and streams that they needed for it. */
+  readonly events: number;
+  readonly streams: number;
   readonly failure: Error | undefined;
 }
 
@@ -44,6 +52,7 @@ class Round {
   readonly #parts: RoundParts;
   readonly #startMs = performance.now();
   readonly #protocol: string[] = [];
+  readonly #watchers: Watcher[] = [];
   #load: Load | undefined;
   #healMs = 0;
   #revisions = 0;
@@ -59,6 +68,7 @@ class Round {
       (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
     );
     await this.#load?.end().catch(() => {});
+    await Promise.all(this.#watchers.map((watcher) => watcher.end()));
     return {
       seed: this.#seed,
       ms: this.#nowMs(),
@@ -66,6 +76,8 @@ class Round {
       calls: this.#load?.calls ?? [],
       protocol: this.#protocol,
       revisions: this.#revisions,
+      events: this.#watchers.reduce((sum, { events }) => sum + events.length, 0),
+      streams: this.#watchers.reduce((sum, { streams }) => sum + streams, 0),
       failure,
     };
   }
@@ -77,11 +89,28 @@ class Round {
     const nowUs = (): number => Math.round(this.#nowMs() * 1000);
     const load = new Load({ seed: this.#seed, floor, space, cluster, nowUs });
     this.#load = load;
+    this.#watch(space, floor);
     load.begin();
     await this.#harm();
     await this.#heal(load);
     await load.end();
     await this.#judge(load, floor);
+  }
+
+  #watch({ from, to, keys }: KeySpace, after: number): void {
+    const { cluster } = this.#parts;
+    const [key = from] = keys;
+    const ranges = [
+      { from, to, prevKv: true },
+      { from, to, prevKv: false },
+      { from: key, to: undefined, prevKv: false },
+    ];
+    for (const [i, range] of ranges.entries()) {
+      const random = new Prng(this.#seed * 100 + 50 + i);
+      const watcher = new Watcher({ range, after, cluster, random });
+      this.#watchers.push(watcher);
+      watcher.begin();
+    }
   }
 
   /** Steps do not wait for each other: a kill may still be under way when the next one comes. */
@@ -140,6 +169,7 @@ class Round {
     const space = keySpace(this.#seed, keyCount);
     const hashes = await Promise.all(memberNames.map((_, at) => probe.hash(at, last)));
     const past = await probe.past(space, { from: floor, last });
+    await this.#judgeWatches(space, past);
     checkRevisions(load.calls, space, past);
     checkRegisters(load.calls, space.keys);
     check(
@@ -151,7 +181,31 @@ class Round {
     settled.add(space, past.states.at(-1) ?? new Map(), load.calls);
   }
 
+  async #judgeWatches({ keys }: KeySpace, past: Past): Promise<void> {
+    const fromMs = this.#nowMs();
+    for (const watcher of this.#watchers) {
+      const { range } = watcher;
+      const last = lastChange(past, range.to === undefined ? [range.from] : keys);
+      while (watcher.fault === undefined && watcher.told < last) {
+        // The judge says what is missing.
+        if (this.#nowMs() - fromMs > watchMsMax) break;
+        await wait(pollMs);
+      }
+      if (watcher.fault !== undefined) throw watcher.fault;
+      checkWatch(watcher.events, range, { keys, past });
+    }
+  }
+
   #nowMs(): number {
     return performance.now() - this.#startMs;
   }
+}
+
+/** Highest revision that changed one of `keys`; 0 for none. */
+function lastChange({ from, states }: Past, keys: readonly string[]): number {
+  for (let i = states.length - 1; i > 0; i--) {
+    const [before, after] = [states[i - 1], states[i]];
+    if (keys.some((key) => !isSamePair(before?.get(key), after?.get(key)))) return from + i;
+  }
+  return 0;
 }

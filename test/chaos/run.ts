@@ -18,6 +18,7 @@ export interface RunResult {
   readonly rounds: number;
   readonly calls: number;
   readonly revisions: number;
+  readonly events: number;
   readonly faults: number;
   /** Lives of the process. */
   readonly starts: number;
@@ -29,7 +30,7 @@ export async function runRounds({ from, rounds, msMax, onRound }: RunOptions): P
   await using cluster = await ClusterHandle.start();
   const probe = new Probe(cluster);
   const settled = new Settled();
-  const total = { rounds: 0, calls: 0, revisions: 0, faults: 0 };
+  const total = { rounds: 0, calls: 0, revisions: 0, events: 0, faults: 0 };
   let failed: RoundReport | undefined;
   for (let seed = from; seed < from + rounds && failed === undefined; seed++) {
     if (performance.now() - startMs > msMax) break;
@@ -37,6 +38,7 @@ export async function runRounds({ from, rounds, msMax, onRound }: RunOptions): P
     total.rounds++;
     total.calls += report.calls.length;
     total.revisions += report.revisions;
+    total.events += report.events;
     total.faults += report.protocol.length;
     onRound(report);
     if (report.failure !== undefined) failed = report;
@@ -45,6 +47,13 @@ export async function runRounds({ from, rounds, msMax, onRound }: RunOptions): P
   return { ...total, starts: cluster.starts, failed };
 }
 
-export function describeResult({ rounds, calls, revisions, faults, starts }: RunResult): string {
-  return `${rounds} rounds, ${faults} acts of harm and healing, ${starts} lives of the process, ${calls} calls, ${revisions} revisions`;
+export function describeResult({
+  rounds,
+  calls,
+  revisions,
+  events,
+  faults,
+  starts,
+}: RunResult): string {
+  return `${rounds} rounds, ${faults} acts of harm and healing, ${starts} lives of the process, ${calls} calls, ${revisions} revisions, ${events} events`;
 }
