@@ -2,10 +2,10 @@
 // messages. Watchers that get the same events share the bytes of these; only the head is each one's own.
 import {
   EtcdError,
+  errCompacted,
   errLearnerRefuses,
   errMalformed,
   errStopped,
-  reasonCompacted,
   reasonDuplicateId,
   reasonEmptyRange,
   reasonTooManyWatchers,
@@ -144,7 +144,7 @@ class WatchCall implements StreamHandler, WatchSink {
 
   #create(create: WatchCreateRequest): void {
     if (create.startRevision < 0) {
-      this.#refuse(reasonCompacted);
+      this.#refuse(errCompacted.message);
       return;
     }
     const id = this.#stream.create({

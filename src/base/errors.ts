@@ -139,7 +139,6 @@ export const errCanceled = refusal(StatusCode.canceled, "etcdserver: request can
 // Watches: texts of cancel reasons, which etcd sends without its usual prefix.
 export const reasonEmptyRange = "mvcc: watcher range is empty";
 export const reasonDuplicateId = "mvcc: duplicate watch ID provided on the WatchStream";
-export const reasonCompacted = "mvcc: required revision has been compacted";
 /** Ours: etcd knows no such bound. */
 export const reasonTooManyWatchers = "etcdserver: too many watchers";
 

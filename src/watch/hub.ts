@@ -154,11 +154,11 @@ export class WatchHub implements StreamHost {
   create(stream: WatchStream, spec: WatchSpec): CreateResult {
     const interval = keyRange(spec.key, spec.rangeEnd);
     if (interval.to !== undefined && interval.to <= interval.from) return "emptyRange";
-    if (spec.id !== 0 && stream.watchers.has(spec.id)) return "duplicateId";
+    if (spec.id !== 0 && stream.isUsed(spec.id)) return "duplicateId";
     const bytes = keyBytesOf(interval);
     if (
       this.#watcherCount >= this.#limits.watchersMax ||
-      stream.watchers.size >= this.#limits.watchersPerStreamMax ||
+      stream.idCount >= this.#limits.watchersPerStreamMax ||
       this.#keyBytes + bytes > this.#limits.keyBytesMax
     ) {
       return "tooMany";
@@ -345,6 +345,7 @@ export class WatchHub implements StreamHost {
   #onCompacted(watcher: Watcher, floor: number): void {
     this.remove(watcher);
     const { stream, id } = watcher;
+    stream.compacted.add(id);
     if (!stream.sink.onCompacted(id, floor)) stream.stalled = true;
   }
 

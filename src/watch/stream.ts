@@ -58,6 +58,8 @@ export class WatchStream {
   readonly notified = new Set<Watcher>();
   /** Behind, and waiting for `drained`. */
   readonly parked = new Set<Watcher>();
+  /** Ids of those that were told of a compaction: in use until the client cancels them, as in etcd. */
+  readonly compacted = new Set<WatcherId>();
   /** Watchers that are not live. */
   behindCount = 0;
   /** The client takes nothing at the moment. */
@@ -78,8 +80,18 @@ export class WatchStream {
     return this.#host.create(this, spec);
   }
 
+  isUsed(id: WatcherId): boolean {
+    return this.watchers.has(id) || this.compacted.has(id);
+  }
+
+  /** Ids in use. */
+  get idCount(): number {
+    return this.watchers.size + this.compacted.size;
+  }
+
   /** @returns false when there is no such watcher. */
   cancel(id: WatcherId): boolean {
+    if (this.compacted.delete(id)) return true;
     const watcher = this.watchers.get(id);
     if (watcher === undefined) return false;
     this.#host.remove(watcher);
@@ -107,7 +119,7 @@ export class WatchStream {
 
   /** The lowest id that was never picked and is not in use. */
   pickId(): WatcherId {
-    while (this.watchers.has(this.#nextId)) this.#nextId++;
+    while (this.isUsed(this.#nextId)) this.#nextId++;
     return this.#nextId++;
   }
 }

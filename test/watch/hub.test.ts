@@ -132,7 +132,13 @@ test("what is compacted is cancelled with the floor, what is not is complete (#1
   assert.deepEqual(compacted, [10, 10, undefined, undefined]);
   assert.deepEqual([sink.events(0).length, sink.events(1).length], [0, 0], "no part of it");
   assert.deepEqual([sink.events(2).length, sink.events(3).length], [12, 11]);
-  assert.equal(stream.cancel(0), false, "a cancelled watcher is gone");
+  assert.equal(
+    stream.create(spec("a", { id: 1 })),
+    "duplicateId",
+    "the client has not let go of it",
+  );
+  assert.deepEqual([stream.cancel(1), stream.cancel(1)], [true, false]);
+  assert.equal(stream.create(spec("a", { id: 1 })), 1);
 });
 
 test("a compaction between two rounds of reading cancels, it does not skip", () => {
