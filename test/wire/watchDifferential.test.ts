@@ -127,8 +127,10 @@ async function play(sides: readonly [Side, Side], random: Prng): Promise<void> {
   const creations = [1, 1];
   const live: { stream: number; id: number }[] = [];
   // A watcher that always lives, so that progress is always told.
-  for (const side of sides)
-    for (const stream of side.streams) stream.create({ key: Buffer.from("~") });
+  for (const stream of sides.flatMap((side) => side.streams)) {
+    stream.create({ key: Buffer.from("~") });
+    await created(stream, 1);
+  }
   for (let act = 0; act < actCount; act++) {
     const kind = random.integer(100);
     if (kind < 55) await both("Put", putOf(act, keyOf(random.integer(1000))));
