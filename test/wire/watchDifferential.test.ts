@@ -154,9 +154,7 @@ async function play(sides: readonly [Side, Side], random: Prng): Promise<void> {
       const [gone] = live.splice(random.integer(live.length), 1);
       // What is on its way when it is cancelled may or may not arrive.
       await settle();
-      for (const side of sides) {
-        side.streams[gone?.stream ?? 0]?.send({ cancel_request: { watch_id: gone?.id ?? 0 } });
-      }
+      for (const side of sides) await cancelled(side.streams[gone?.stream ?? 0], gone?.id ?? 0);
     } else if (kind >= 96) {
       await settle();
       floor = Math.max(floor, sides[0].revision - random.integer(30));
@@ -204,6 +202,15 @@ async function created(stream: WatchClient | undefined, count: number): Promise<
   const done = (): boolean =>
     (stream?.answers.filter((answer) => answer.created === true).length ?? 0) >= count;
   await stream?.until(`${count} creations`, done);
+}
+
+/** Cancels a watcher and waits for the word that it is gone, unless it never was. */
+async function cancelled(stream: WatchClient | undefined, id: number): Promise<void> {
+  const own = (answer: WireWatchAnswer): boolean => answer.watch_id === String(id);
+  if (stream === undefined || !stream.answers.some(own)) return;
+  stream.send({ cancel_request: { watch_id: id } });
+  const done = (answer: WireWatchAnswer): boolean => own(answer) && answer.canceled === true;
+  await stream.until(`the end of watcher ${id}`, () => stream.answers.some(done));
 }
 
 /** Names the first line that differs; whole streams are long. */
