@@ -1,5 +1,6 @@
 // What the tester asks the members when a round is over: do they serve, where are they, what do they hold.
 import { setTimeout as wait } from "node:timers/promises";
+import { check } from "../sim/violation.ts";
 import { decodeMessage, encodeMessage } from "../support/messages.ts";
 import {
   bytesOf,
@@ -42,7 +43,7 @@ export class Probe {
    * Resolves when every member answers a linearizable read.
    *
    * @returns a revision that all of them have reached.
-   * @throws when one does not in time.
+   * @throws when one does not in time, or does not reach what another one had.
    */
   async awaitAll(): Promise<number> {
     const endMs = performance.now() + serveMsMax;
@@ -50,7 +51,13 @@ export class Probe {
       Promise.all(memberNames.map((_, at) => this.#revision(at, endMs)));
     const revision = Math.max(...(await ask()));
     // What one of them had, a read that begins now waits for on all of them.
-    await ask();
+    for (const [at, later] of (await ask()).entries()) {
+      check(
+        later >= revision,
+        "equalState",
+        () => `${memberNames[at]} is at ${later} where others have been at ${revision}`,
+      );
+    }
     return revision;
   }
 
