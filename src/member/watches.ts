@@ -1,14 +1,20 @@
 // What a member offers to api/ for watching; its hub implements this.
-import type { WatchStream as HubStream, WatchSink } from "../watch/stream.ts";
-
-export type { EventMessage } from "../watch/message.ts";
-export type {
-  CreateRefusal,
-  CreateResult,
-  WatchSink,
-  WatchSpec,
-  WatchWants,
+import type { EventMessage as HubEventMessage } from "../watch/message.ts";
+import type {
+  CreateRefusal as HubCreateRefusal,
+  CreateResult as HubCreateResult,
+  WatchSink as HubSink,
+  WatchSpec as HubSpec,
+  WatchStream as HubStream,
+  WatchWants as HubWants,
 } from "../watch/stream.ts";
+
+export type EventMessage = HubEventMessage;
+export type CreateRefusal = HubCreateRefusal;
+export type CreateResult = HubCreateResult;
+export type WatchSink = HubSink;
+export type WatchSpec = HubSpec;
+export type WatchWants = HubWants;
 
 /** The watchers of one client stream. */
 export type WatchStream = Pick<
