@@ -193,6 +193,7 @@ export class MemberHost {
       sync: folders === undefined ? "inline" : "auto",
       membership: { voters: members.map((member) => member.id), outgoing: [], learners: [] },
       mayCreate,
+      mayRefill: members.some((member) => member.id !== id && !member.isLearner),
       recentBytesMax: recentLogBytesMax,
     });
   }

@@ -125,6 +125,7 @@ function open(disk: LogDisk, sync: Mode): DiskRaftLog {
     segmentBytesMax: 64 * mebibyte,
     membership: { voters: [MemberId(2n)], outgoing: [], learners: [] },
     mayCreate: true,
+    mayRefill: false,
     recentBytesMax: 32 * mebibyte,
   });
 }
@@ -152,6 +153,7 @@ class NullDisk implements LogDisk {
   }
 
   prepare(): void {}
+  rename(): void {}
   remove(): void {}
   close(): void {}
 }

@@ -2,7 +2,7 @@
 import { noMember } from "../base/brand.ts";
 import { type EtcdError, errAlarmUnsupported, errMalformed, errNoLeader } from "../base/errors.ts";
 import type { UnaryMethod } from "../grpc/call.ts";
-import type { HashResult, MemberService } from "../member/service.ts";
+import type { HashResult, MemberService, MemberStatus } from "../member/service.ts";
 import { encodeCompactionResponse as encodeHeaderOnly } from "../proto/encodeResponses.ts";
 import {
   AlarmAction,
@@ -47,7 +47,7 @@ export class MaintenanceService {
       raftIndex: status.commit,
       raftTerm: status.term,
       raftAppliedIndex: status.applied,
-      errors: status.leader === noMember ? [errNoLeader.message] : [],
+      errors: errorsOf(status),
       dbSizeInUseBytes: status.dbSizeInUseBytes,
       isLearner: status.isLearner,
     };
@@ -88,4 +88,10 @@ function changesNothing({ action, alarm }: AlarmRequest): boolean {
     default:
       return false;
   }
+}
+
+function errorsOf({ leader, isRefilling }: MemberStatus): readonly string[] {
+  const errors = leader === noMember ? [errNoLeader.message] : [];
+  if (isRefilling) errors.push("the log was damaged and is being refilled: no vote, no service");
+  return errors;
 }

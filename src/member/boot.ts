@@ -1,5 +1,6 @@
 // From what the disk holds to a member that takes part: state machine first, then raft behind it.
 import { Applier } from "../apply/applier.ts";
+import { type MemberId, Term } from "../base/brand.ts";
 import type { Random } from "../base/ports.ts";
 import { encodeEvent } from "../proto/watchCodec.ts";
 import { RaftNode } from "../raft/node.ts";
@@ -24,7 +25,7 @@ export const uncommittedBytesMax = 64 << 20;
  */
 export function bootMember(config: MemberConfig, ports: MemberPorts & { random: Random }): Member {
   const applier = Applier.open(ports.engine);
-  checkMeeting(ports.raftLog, applier.applied);
+  meet(config.id, ports.raftLog, applier);
   const raft = new RaftNode(
     {
       id: config.id,
@@ -56,9 +57,28 @@ function progressTicksOf({ watchProgressMs, timing }: MemberConfig): number {
   return Math.max(1, Math.round((watchProgressMs ?? watchProgressMsDefault) / timing.tickMs));
 }
 
-function checkMeeting(log: RaftLog, applied: number): void {
-  const firstIndex = log.firstIndex();
+/**
+ * Log and store each know an end of the same history. Where the one does not lead to the other, the log
+ * begins anew at the store's end, and a leader refills what is missing (docs/decisions/0007).
+ *
+ * @throws {LogFault} when no other voter could, or when the log lost its end without knowing: it may
+ *         then have promised more than it knows.
+ */
+function meet(id: MemberId, log: RaftLog, applier: Applier): void {
+  const { applied: index, appliedTerm: term } = applier;
+  const { refill, membership: oldest } = log.initialState();
+  const membership = applier.members.configurations.at(-1)?.membership ?? oldest;
   const lastIndex = log.lastIndex();
-  if (applied >= firstIndex - 1 && applied <= lastIndex) return;
-  throw new LogFault({ kind: "unlikeStore", firstIndex, lastIndex, applied });
+  const firstIndex = log.firstIndex();
+  const othersVote = membership.voters.some((voter) => voter !== id);
+  if (refill !== undefined && !othersVote) throw new LogFault({ kind: "alone", lastIndex, refill });
+  const isBehind = index < firstIndex - 1;
+  const isWithin = !isBehind && index <= lastIndex;
+  // A log that was cut may end in entries that the lost part had replaced.
+  if (isWithin && (refill === undefined || log.term(index) === term)) return;
+  if (!othersVote || (refill === undefined && !isBehind)) {
+    throw new LogFault({ kind: "unlikeStore", firstIndex, lastIndex, applied: index });
+  }
+  const end = { index: lastIndex, term: log.term(lastIndex) ?? Term(0) };
+  log.restart({ index, term, membership }, refill ?? end);
 }

@@ -3,7 +3,7 @@
 import type { Applier } from "../apply/applier.ts";
 import type { CommandKind } from "../apply/command.ts";
 import { type MemberId, noMember, type Term } from "../base/brand.ts";
-import { errStopped, errTooManyRequests } from "../base/errors.ts";
+import { errNoLeader, errStopped, errTooManyRequests } from "../base/errors.ts";
 import type { Clock, Log } from "../base/ports.ts";
 import type { Message } from "../raft/message.ts";
 import type { RaftNode } from "../raft/node.ts";
@@ -151,8 +151,9 @@ export class Member implements MemberService {
     return this.#raft.term;
   }
 
+  /** Refuses while the state may be older than what this member acknowledged. */
   get state(): StateReader {
-    return this.#applier;
+    return this.#raft.isRefilling ? refusing(this.#applier) : this.#applier;
   }
 
   get watches(): Watches {
@@ -203,6 +204,7 @@ export class Member implements MemberService {
 
   propose(kind: CommandKind, body: Uint8Array, completion: ProposalCompletion): void {
     if (this.#stopped) completion.onRefused(errStopped);
+    else if (this.#raft.isRefilling) completion.onRefused(errNoLeader);
     else if (this.#applier.unflushedBytes > unflushedBytesMax)
       completion.onRefused(errTooManyRequests);
     else {
@@ -213,6 +215,7 @@ export class Member implements MemberService {
 
   readIndex(completion: ReadCompletion): void {
     if (this.#stopped) completion.onRefused(errStopped);
+    else if (this.#raft.isRefilling) completion.onRefused(errNoLeader);
     else {
       this.#reads.add(completion);
       this.#ports.requestTurn();
@@ -220,6 +223,10 @@ export class Member implements MemberService {
   }
 
   hashKv(revision: number, completion: HashCompletion): void {
+    if (this.#raft.isRefilling) {
+      completion.onRefused(errNoLeader);
+      return;
+    }
     this.#jobs.addHash(revision, completion);
     this.#ports.requestTurn();
   }
@@ -247,6 +254,7 @@ export class Member implements MemberService {
       dbSizeBytes: size.allocatedBytes,
       dbSizeInUseBytes: size.inUseBytes,
       isLearner: false,
+      isRefilling: this.#raft.isRefilling,
     };
   }
 
@@ -345,4 +353,11 @@ export class Member implements MemberService {
     this.#jobs.refuseAll(errStopped);
     this.#hub.stop();
   }
+}
+
+function refusing({ revision }: StateReader): StateReader {
+  const refuse = (): never => {
+    throw errNoLeader;
+  };
+  return { revision, range: refuse, readTxn: refuse };
 }

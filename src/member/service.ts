@@ -56,6 +56,8 @@ export interface MemberStatus {
   readonly dbSizeBytes: number;
   readonly dbSizeInUseBytes: number;
   readonly isLearner: boolean;
+  /** The disk lost what was acknowledged: no vote and no service until a leader has refilled it. */
+  readonly isRefilling: boolean;
 }
 
 /** Local reads of applied state; synchronous. */

@@ -79,6 +79,11 @@ export class FsLogDisk implements LogDisk {
     });
   }
 
+  rename(from: string, to: string): void {
+    fs.renameSync(this.#path(from), this.#path(to));
+    syncDirectory(this.#directory);
+  }
+
   remove(name: string): void {
     fs.unlinkSync(this.#path(name));
     syncDirectory(this.#directory);

@@ -1,6 +1,13 @@
 // Log port: what raft must find again after a crash. Segment files and memory implement it.
 import type { LogIndex } from "../base/brand.ts";
-import type { Entry, HardState, LogReader, Membership, SnapshotMeta } from "../raft/types.ts";
+import type {
+  Entry,
+  HardState,
+  LogReader,
+  Membership,
+  RefillFloor,
+  SnapshotMeta,
+} from "../raft/types.ts";
 
 /** What one save hands over; durable together or, after a crash, not at all. */
 export interface LogWrite {
@@ -9,6 +16,8 @@ export interface LogWrite {
   readonly entries: readonly Entry[];
   /** The log becomes empty and starts behind this snapshot; `entries` follow it. */
   readonly snapshot?: SnapshotMeta | undefined;
+  /** Nothing that was acknowledged is missing any more: the refill floor goes. */
+  readonly refilled?: boolean | undefined;
 }
 
 export interface RaftLog extends LogReader {
@@ -31,6 +40,13 @@ export interface RaftLog extends LogReader {
    * @throws {Mistake} when `index` is beyond the last entry. No effect below `firstIndex`.
    */
   compact(index: LogIndex, membership: Membership): void;
+  /**
+   * Begins anew, empty, behind `base`: what the log holds does not lead to the state of the store.
+   * Term and vote stay, the commit index becomes that of the base; durable on return.
+   *
+   * @param floor of the refill that begins with it; one that is under way covers both.
+   */
+  restart(base: SnapshotMeta, floor: RefillFloor): void;
   /** Writes what is held back, then frees everything. A save under way still gets its `done`. */
   close(): void;
 }
@@ -44,6 +60,10 @@ export type LogTrouble =
       /** Known when the record's identity is whole and only its payload is not. */
       readonly index?: number | undefined;
       readonly term?: number | undefined;
+      /** End of what is whole; absent when it was not looked for. */
+      readonly saved?: { readonly index: number; readonly term: number } | undefined;
+      /** Last entry that the store holds; absent when it was not asked. */
+      readonly applied?: number | undefined;
     }
   | { readonly kind: "foreignCluster"; readonly file: string }
   | { readonly kind: "foreignMember"; readonly file: string }
@@ -61,6 +81,8 @@ export type LogTrouble =
       /** Last entry that the store holds. */
       readonly applied: number;
     }
+  /** Acknowledged entries are missing, and there is nobody else who could have them. */
+  | { readonly kind: "alone"; readonly lastIndex: number; readonly refill: RefillFloor }
   | { readonly kind: "noSpace"; readonly file: string }
   | { readonly kind: "io"; readonly file: string; readonly code: string };
 
@@ -78,7 +100,7 @@ export class LogFault extends Error {
 function describeTrouble(trouble: LogTrouble): string {
   switch (trouble.kind) {
     case "damaged":
-      return `log file ${trouble.file} is damaged at offset ${trouble.offset}${describeIdentity(trouble)}`;
+      return `log file ${trouble.file} is damaged at offset ${trouble.offset}${describeDamage(trouble)}`;
     case "foreignCluster":
       return `log file ${trouble.file} belongs to another cluster`;
     case "foreignMember":
@@ -95,6 +117,8 @@ function describeTrouble(trouble: LogTrouble): string {
       return trouble.applied > trouble.lastIndex
         ? `the log has lost entries: it ends at ${trouble.lastIndex}, the store holds entry ${trouble.applied}`
         : `the store has lost entries: it ends at ${trouble.applied}, the log begins at ${trouble.firstIndex}`;
+    case "alone":
+      return `the log has lost the entries from ${trouble.lastIndex + 1} to ${trouble.refill.index} of term ${trouble.refill.term}, and no other voter can refill it`;
     case "noSpace":
       return `no space left on the disk for log file ${trouble.file}`;
     case "io":
@@ -102,6 +126,9 @@ function describeTrouble(trouble: LogTrouble): string {
   }
 }
 
-function describeIdentity(trouble: LogTrouble & { kind: "damaged" }): string {
-  return trouble.index === undefined ? "" : ` (entry ${trouble.index} of term ${trouble.term})`;
+function describeDamage({ index, term, saved, applied }: LogTrouble & { kind: "damaged" }): string {
+  const what = index === undefined ? "" : ` (entry ${index} of term ${term})`;
+  if (saved === undefined) return what;
+  const whole = `${what}; whole are the entries up to ${saved.index} of term ${saved.term}`;
+  return applied === undefined ? whole : `${whole}; the store holds everything up to ${applied}`;
 }

@@ -15,6 +15,8 @@ export interface LogDisk {
    * Makes the spare file in the background, unless there is one. `done` is called in a later turn.
    */
   prepare(bytes: number, done: (error: Error | undefined) => void): void;
+  /** Another name for a file, in place of one that has it; durable on return. */
+  rename(from: string, to: string): void;
   /** @throws {Error} when it cannot be removed. A crash may bring the file back. */
   remove(name: string): void;
   /** Gives up the spare file. */

@@ -2,7 +2,7 @@
 import type { Clock, Log } from "../base/ports.ts";
 import { LogFault } from "./log.ts";
 import type { LogDisk, SegmentFile } from "./logDisk.ts";
-import { type BatchBuilder, padToSector } from "./record.ts";
+import { type BatchBuilder, type LogSummary, padToSector } from "./record.ts";
 import type { OpenSegment } from "./replay.ts";
 import {
   encodeSegmentHead,
@@ -92,10 +92,15 @@ export class LogFile {
     return this.#offset + padToSector(batchBytes) <= this.#active.file.bytes;
   }
 
-  /** Writes a batch that fits. @returns its offset, or undefined when the disk failed. */
-  write(batch: BatchBuilder): number | undefined {
+  /**
+   * Writes a batch that fits.
+   *
+   * @param summary of the log behind it.
+   * @returns its offset, or undefined when the disk failed.
+   */
+  write(batch: BatchBuilder, summary: LogSummary): number | undefined {
     if (this.#fault) return undefined;
-    batch.finish(this.#nextNumber, this.#synced);
+    batch.finish({ number: this.#nextNumber, synced: this.#synced, summary });
     const offset = this.#offset;
     try {
       this.#active.file.write(batch.bytes, batch.length, offset);

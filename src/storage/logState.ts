@@ -1,9 +1,18 @@
 // What the records of a log add up to. Replay and live writes go through the same few changes.
 import { LogIndex, noMember, Term } from "../base/brand.ts";
-import type { HardState, SnapshotMeta } from "../raft/types.ts";
+import type { HardState, RefillFloor, SnapshotMeta } from "../raft/types.ts";
 import { EntryIndex, type Place } from "./entryIndex.ts";
+import type { LogSummary } from "./record.ts";
 
 export const noHardState: HardState = { term: Term(0), vote: noMember, commit: LogIndex(0) };
+
+/** What covers both. */
+export function higherFloor(a: RefillFloor, b: RefillFloor): RefillFloor {
+  return {
+    index: LogIndex(Math.max(a.index, b.index)),
+    term: Term(Math.max(a.term, b.term)),
+  };
+}
 
 /** How an entry does not follow from what is there. */
 export type EntryRefusal = "gap" | "termBackwards";
@@ -11,6 +20,8 @@ export type EntryRefusal = "gap" | "termBackwards";
 export class LogState {
   hardState: HardState = noHardState;
   base: SnapshotMeta;
+  /** Set while entries that were acknowledged are missing. */
+  refill: RefillFloor | undefined;
   readonly entries = new EntryIndex();
   /** Per segment, the highest live entry index that it holds. */
   readonly #indexMax = new Map<number, number>();
@@ -22,6 +33,18 @@ export class LogState {
 
   get lastIndex(): number {
     return this.entries.next - 1;
+  }
+
+  /** What the head of a batch says of the log; see record.ts. */
+  summary(): LogSummary {
+    const { hardState, refill, lastIndex } = this;
+    const end = { index: LogIndex(lastIndex), term: this.term(lastIndex) ?? Term(0) };
+    return {
+      term: hardState.term,
+      vote: hardState.vote,
+      last: refill === undefined ? end : higherFloor(end, refill),
+      isRefilling: refill !== undefined,
+    };
   }
 
   /** Term at `index`, also at the base; undefined outside. */

@@ -27,7 +27,7 @@ export function checkEntries(write: LogWrite, log: LogReader): void {
 
 /** True when the save may be lost by a crash: nothing but `commit` differs from `present`. */
 export function onlyCommitMoves(write: LogWrite, present: HardState): boolean {
-  if (write.snapshot || write.entries.length > 0) return false;
+  if (write.snapshot || write.refilled || write.entries.length > 0) return false;
   const next = write.hardState ?? present;
   return next.term === present.term && next.vote === present.vote;
 }

@@ -2,9 +2,16 @@
 // completions and crash it.
 import { assert } from "../base/assert.ts";
 import { LogIndex, Term } from "../base/brand.ts";
-import type { Entry, HardState, Membership, SnapshotMeta } from "../raft/types.ts";
+import type {
+  Entry,
+  HardState,
+  InitialState,
+  Membership,
+  RefillFloor,
+  SnapshotMeta,
+} from "../raft/types.ts";
 import type { LogWrite, RaftLog } from "./log.ts";
-import { noHardState } from "./logState.ts";
+import { higherFloor, noHardState } from "./logState.ts";
 import { checkEntries, onlyCommitMoves } from "./logWrite.ts";
 
 export interface MemoryLogOptions {
@@ -18,6 +25,7 @@ interface Contents {
   hardState: HardState;
   base: SnapshotMeta;
   entries: Entry[];
+  refill?: RefillFloor | undefined;
 }
 
 type Done = (error?: Error) => void;
@@ -52,10 +60,11 @@ export class MemoryLog implements RaftLog {
     this.#dead = true;
     const contents = copyOf(this.#durable);
     for (const { write } of this.#pending.slice(0, unsyncedKept)) apply(contents, write);
-    const { base, entries, hardState } = contents;
+    const { base, entries, hardState, refill } = contents;
     const last = base.index + entries.length;
     const commit = LogIndex(Math.max(base.index, Math.min(hardState.commit, last)));
-    return new MemoryLog(this.#options, { base, entries, hardState: { ...hardState, commit } });
+    const found = { base, entries, hardState: { ...hardState, commit }, refill };
+    return new MemoryLog(this.#options, found);
   }
 
   /** Saves that are not durable yet. */
@@ -63,8 +72,9 @@ export class MemoryLog implements RaftLog {
     return this.#pending.length;
   }
 
-  initialState(): { readonly hardState: HardState; readonly membership: Membership } {
-    return { hardState: this.#now.hardState, membership: this.#now.base.membership };
+  initialState(): InitialState {
+    const { hardState, base, refill } = this.#now;
+    return { hardState, membership: base.membership, refill };
   }
 
   base(): SnapshotMeta {
@@ -122,6 +132,15 @@ export class MemoryLog implements RaftLog {
     this.#settle();
   }
 
+  restart(base: SnapshotMeta, floor: RefillFloor): void {
+    const { hardState, refill } = this.#now;
+    this.#now.base = base;
+    this.#now.entries = [];
+    this.#now.hardState = { ...hardState, commit: base.index };
+    this.#now.refill = refill === undefined ? floor : higherFloor(refill, floor);
+    this.#settle();
+  }
+
   close(): void {
     this.#settle();
   }
@@ -149,6 +168,7 @@ function apply(contents: Contents, write: LogWrite): void {
     contents.base = write.snapshot;
     contents.entries = [];
   }
+  if (write.refilled) contents.refill = undefined;
   if (write.hardState) contents.hardState = write.hardState;
   const first = write.entries[0];
   if (first === undefined) return;

@@ -4,12 +4,14 @@ import { LogIndex, Term } from "../base/brand.ts";
 import { asBuffer } from "../base/bytes.ts";
 import type { Membership } from "../raft/types.ts";
 import { LogFault } from "./log.ts";
-import type { SegmentFile } from "./logDisk.ts";
+import type { LogDisk, SegmentFile } from "./logDisk.ts";
 import { codeOf, firstSegmentBytes, type LogFileOptions } from "./logFile.ts";
+import { refillOf, setAside } from "./refillLog.ts";
 import { type OpenSegment, type Recovered, replay } from "./replay.ts";
 import {
   checkSegmentHead,
   encodeSegmentHead,
+  mendSegmentHead,
   segmentHeadBytes,
   segmentName,
   segmentSeed,
@@ -21,6 +23,11 @@ export interface RaftLogOptions extends LogFileOptions {
   readonly membership: Membership;
   /** False for a member that ran before: an absent log is then a fault, not a beginning. */
   readonly mayCreate: boolean;
+  /**
+   * Somebody else votes: what this log lost can be had from the others. False: a damaged log is
+   * refused as it is.
+   */
+  readonly mayRefill: boolean;
   /** Bound of the entries kept in memory. */
   readonly recentBytesMax: number;
 }
@@ -31,7 +38,11 @@ export interface OpenedLog {
   readonly recovered: Recovered;
 }
 
-/** @throws {LogFault} when the log cannot be trusted; nothing was changed then. */
+/**
+ * To be followed by a batch with the state that was recovered, and then by `finishSettingAside`.
+ *
+ * @throws {LogFault} when the log cannot be trusted, and nobody may refill it; nothing was changed then.
+ */
 export function openLog(options: RaftLogOptions): OpenedLog {
   const opened: OpenSegment[] = [];
   try {
@@ -69,6 +80,11 @@ function openSegment(options: RaftLogOptions, sequence: number): OpenSegment {
   try {
     const head = new Uint8Array(segmentHeadBytes);
     const got = file.read(head, 0);
+    if (mendSegmentHead(head)) {
+      options.log.warn("mended the damaged head of a log segment from its copy", { file: name });
+      file.write(head, got, 0);
+      file.syncNow();
+    }
     checkSegmentHead(head.subarray(0, got), { name, owner: options.owner, sequence });
     return { sequence, file, seed: segmentSeed(head) };
   } catch (error) {
@@ -91,20 +107,25 @@ function createFirst(options: RaftLogOptions): OpenSegment {
 
 function recover(options: RaftLogOptions, opened: readonly OpenSegment[]): OpenedLog {
   const { membership, mayCreate, disk } = options;
-  const recovered = replay(opened, { index: LogIndex(0), term: Term(0), membership });
+  const replayed = replay(opened, { index: LogIndex(0), term: Term(0), membership });
+  const recovered = refillOf(options, replayed);
   const segments = opened.slice(0, recovered.tail + 1);
-  const active = segments.at(-1)?.file;
+  const rest = opened.slice(recovered.tail + 1);
+  const active = segments.at(-1);
   if (active === undefined) throw new LogFault({ kind: "missing" });
-  if (recovered.isEmpty && !mayCreate) {
-    throw new LogFault({ kind: "damaged", file: active.name, offset: recovered.tailOffset });
+  if (recovered.isEmpty && recovered.refill === undefined && !mayCreate) {
+    throw new LogFault({ kind: "damaged", file: active.file.name, offset: recovered.tailOffset });
   }
-  for (const { file } of opened.slice(recovered.tail + 1)) {
-    file.close();
-    disk.remove(file.name);
-  }
+  if (recovered.refill !== undefined) setAside(options, { ...recovered.refill, active, rest });
+  else for (const { file } of rest) removeClosed(disk, file);
   removeStrays(options, segments);
-  zeroRest(active, recovered.tailOffset);
+  zeroRest(active.file, recovered.tailOffset);
   return { segments, recovered };
+}
+
+function removeClosed(disk: LogDisk, file: SegmentFile): void {
+  file.close();
+  disk.remove(file.name);
 }
 
 function removeStrays(options: RaftLogOptions, segments: readonly OpenSegment[]): void {

@@ -1,11 +1,11 @@
 // The log of one member on disk: one batch per save, an index in memory, recovery when opened.
 import { assert, unreachable } from "../base/assert.ts";
 import { LogIndex, type Term } from "../base/brand.ts";
-import type { Entry, HardState, Membership, SnapshotMeta } from "../raft/types.ts";
+import type { Entry, InitialState, Membership, RefillFloor, SnapshotMeta } from "../raft/types.ts";
 import { EntryReader } from "./entryReader.ts";
 import type { LogFault, LogWrite, RaftLog } from "./log.ts";
 import { LogFile } from "./logFile.ts";
-import type { LogState } from "./logState.ts";
+import { higherFloor, type LogState } from "./logState.ts";
 import { checkEntries, onlyCommitMoves } from "./logWrite.ts";
 import { openLog, type RaftLogOptions } from "./openLog.ts";
 import { RecentEntries } from "./recentEntries.ts";
@@ -15,9 +15,12 @@ import {
   batchHeadBytes,
   entryRecordBytes,
   hardStateRecordBytes,
+  type LogSummary,
   padToSector,
   RecordType,
+  refillRecordBytes,
 } from "./record.ts";
+import { finishSettingAside } from "./refillLog.ts";
 import type { OpenSegment, Recovered } from "./replay.ts";
 
 /**
@@ -29,7 +32,10 @@ export function openRaftLog(options: RaftLogOptions): DiskRaftLog {
   const { segments, recovered } = openLog(options);
   const log = new DiskRaftLog(options, segments, recovered);
   const fault = log.fault();
-  if (fault === undefined) return log;
+  if (fault === undefined) {
+    finishSettingAside(options.disk);
+    return log;
+  }
   log.close();
   throw fault;
 }
@@ -58,8 +64,9 @@ export class DiskRaftLog implements RaftLog {
     this.#sealTail();
   }
 
-  initialState(): { readonly hardState: HardState; readonly membership: Membership } {
-    return { hardState: this.#state.hardState, membership: this.#state.base.membership };
+  initialState(): InitialState {
+    const { hardState, base, refill } = this.#state;
+    return { hardState, membership: base.membership, refill };
   }
 
   base(): SnapshotMeta {
@@ -112,10 +119,24 @@ export class DiskRaftLog implements RaftLog {
     this.#begin(baseRecordBytes(base) + hardStateRecordBytes);
     this.#batch.addBase(RecordType.base, base);
     this.#batch.addHardState(this.#state.hardState);
-    this.#file.write(this.#batch);
+    this.#file.write(this.#batch, this.#state.summary());
     this.#heldHardState = false;
     this.#state.trim(base);
     this.#recent.dropBefore(index + 1);
+    if (this.#file.syncNow()) this.#dropSpent();
+  }
+
+  restart(base: SnapshotMeta, floor: RefillFloor): void {
+    const { hardState, refill } = this.#state;
+    this.#begin(baseRecordBytes(base) + hardStateRecordBytes + refillRecordBytes);
+    this.#reset(base);
+    this.#state.hardState = { ...hardState, commit: base.index };
+    this.#state.refill = refill === undefined ? floor : higherFloor(refill, floor);
+    this.#batch.addBase(RecordType.snapshot, base);
+    this.#batch.addHardState(this.#state.hardState);
+    this.#batch.addRefill(this.#state.refill);
+    this.#file.write(this.#batch, this.#state.summary());
+    this.#heldHardState = false;
     if (this.#file.syncNow()) this.#dropSpent();
   }
 
@@ -143,23 +164,43 @@ export class DiskRaftLog implements RaftLog {
   }
 
   #append(write: LogWrite): void {
-    const { snapshot, entries } = write;
+    const { snapshot, entries, refilled } = write;
     const hardState = write.hardState ?? (this.#heldHardState ? this.#state.hardState : undefined);
-    this.#begin(recordsBytes({ snapshot, hardState, entries }));
+    const isVote = !onlyCommitMoves({ hardState, entries: [] }, this.#state.hardState);
+    this.#begin(recordsBytes({ snapshot, hardState, entries, refilled }));
     if (snapshot) this.#batch.addBase(RecordType.snapshot, snapshot);
     if (hardState) this.#batch.addHardState(hardState);
+    if (refilled) this.#batch.addRefill(undefined);
     const offsets = entries.map((entry) => this.#batch.addEntry(entry));
     const { sequence } = this.#file.active;
-    const batchOffset = this.#file.write(this.#batch) ?? 0;
-    this.#heldHardState = false;
+    if (refilled) this.#state.refill = undefined;
     if (hardState) this.#state.hardState = hardState;
     if (snapshot) this.#reset(snapshot);
+    const batchOffset = this.#file.write(this.#batch, this.#summaryWith(entries)) ?? 0;
+    this.#heldHardState = false;
     for (const [i, entry] of entries.entries()) {
       const offset = batchOffset + (offsets[i] ?? 0);
       const refusal = this.#state.append(entry.index, entry.term, { sequence, offset });
       assert(refusal === undefined, `entry ${entry.index} was checked`);
       this.#recent.push(entry);
     }
+    if (isVote) this.#repeatVote();
+  }
+
+  #summaryWith(entries: readonly Entry[]): LogSummary {
+    const summary = this.#state.summary();
+    const last = entries.at(-1);
+    if (last === undefined) return summary;
+    const { refill } = this.#state;
+    return { ...summary, last: refill === undefined ? last : higherFloor(last, refill) };
+  }
+
+  // A vote that the disk lost could be given again. One sector that goes bad, or one write that goes
+  // astray, does not take both copies; see replay.ts.
+  #repeatVote(): void {
+    this.#begin(hardStateRecordBytes);
+    this.#batch.addHardState(this.#state.hardState);
+    this.#file.write(this.#batch, this.#state.summary());
   }
 
   #reset(snapshot: SnapshotMeta): void {
@@ -179,14 +220,15 @@ export class DiskRaftLog implements RaftLog {
   }
 
   #checkpointBytes(): number {
-    return baseRecordBytes(this.#state.base) + hardStateRecordBytes;
+    return baseRecordBytes(this.#state.base) + hardStateRecordBytes + refillRecordBytes;
   }
 
   #checkpoint(): void {
     this.#batch.start(this.#checkpointBytes(), this.#file.active.seed);
     this.#batch.addBase(RecordType.base, this.#state.base);
     this.#batch.addHardState(this.#state.hardState);
-    this.#file.write(this.#batch);
+    this.#batch.addRefill(this.#state.refill);
+    this.#file.write(this.#batch, this.#state.summary());
     this.#heldHardState = false;
   }
 
@@ -218,6 +260,7 @@ function recordsBytes(write: LogWrite): number {
   let bytes = 0;
   if (write.snapshot) bytes += baseRecordBytes(write.snapshot);
   if (write.hardState) bytes += hardStateRecordBytes;
+  if (write.refilled) bytes += refillRecordBytes;
   for (const entry of write.entries) bytes += entryRecordBytes(entry);
   return bytes;
 }

@@ -2,30 +2,34 @@
 //
 //   batch, at a multiple of 512 bytes          record, at a multiple of 8 bytes
 //    0 u32 magic                                0 u32 checksum of [4, 32): the identity
-//    4 u32 checksum of [8, 32)                  4 u32 checksum of the payload
+//    4 u32 checksum of [8, 64)                  4 u32 checksum of the payload
 //    8 u32 bytes of the batch, padding aside    8 u32 bytes of the payload
-//   12 u32 count of records                    12 u8  type   13 u8 entry kind   14 u16 0
+//   12 u32 count of records; top bit: refill   12 u8  type   13 u8 entry kind   14 u16 0
 //   16 u64 number of the batch                 16 u64 index  (hard state: commit)
 //   24 u64 number of the last batch known      24 u64 term
 //          to be synced when this was built    32 payload, zeros up to a multiple of 8
-//   32 records
+//   32 u64 term, 40 u64 vote,
+//   48 u64 last index, 56 u64 its term: the log as it is behind this batch
+//   64 records
 //
 // Numbers are little-endian. Each checksum starts from the seed of its segment, so that what an
 // earlier use of the same blocks left behind never passes. A payload can fail alone: index and term
-// of the entry that was lost are then still known ("Protocol-Aware Recovery", FAST '18).
+// of the entry that was lost are then still known ("Protocol-Aware Recovery", FAST '18). Each head also
+// says what the log amounts to, so that a later one tells what a damaged batch hid: replay.ts.
 // A sector never holds two batches: a torn write cannot hurt the batch before.
 import { assert } from "../base/assert.ts";
 import { LogIndex, MemberId, Term } from "../base/brand.ts";
-import type { Entry, HardState, Membership, SnapshotMeta } from "../raft/types.ts";
+import type { Entry, HardState, Membership, RefillFloor, SnapshotMeta } from "../raft/types.ts";
 import { crc32c } from "./crc.ts";
 
 export const sectorBytes = 512;
-export const batchHeadBytes = 32;
+export const batchHeadBytes = 64;
 export const recordHeadBytes = 32;
 /** One save never comes near: raft bounds its appends far below. */
 export const batchBytesMax = 1 << 30;
 
-const batchMagic = 0x31424c51;
+const batchMagic = 0x32424c51;
+const refillBit = 0x8000_0000;
 
 /** On disk: never reuse a number. */
 export const RecordType = {
@@ -35,14 +39,27 @@ export const RecordType = {
   snapshot: 3,
   /** The log starts behind this point; what follows it stays. Opens each segment. */
   base: 4,
+  /** Entries that were acknowledged are missing; index and term of the floor, 0 when it is over. */
+  refill: 5,
 } as const;
 export type RecordType = (typeof RecordType)[keyof typeof RecordType];
+
+/** What a log amounts to: all that it may have promised. */
+export interface LogSummary {
+  readonly term: Term;
+  readonly vote: MemberId;
+  /** End of the log; within a refill no lower than its floor. */
+  readonly last: RefillFloor;
+  readonly isRefilling: boolean;
+}
 
 export interface BatchHead {
   readonly bytes: number;
   readonly recordCount: number;
   readonly number: number;
   readonly synced: number;
+  /** Behind this batch. */
+  readonly summary: LogSummary;
 }
 
 export interface RecordHead {
@@ -59,6 +76,7 @@ export const padToSector = (count: number): number => Math.ceil(count / sectorBy
 export const entryRecordBytes = (entry: Entry): number =>
   recordHeadBytes + padTo8(entry.data.length);
 export const hardStateRecordBytes = recordHeadBytes + 8;
+export const refillRecordBytes = recordHeadBytes;
 export const baseRecordBytes = (meta: SnapshotMeta): number =>
   recordHeadBytes + membershipBytes(meta.membership);
 
@@ -77,12 +95,31 @@ export function readBatchHead(
   if (view.getUint32(at + 4, true) !== crc32c(bytes, at + 8, at + batchHeadBytes, seed)) {
     return undefined;
   }
+  const count = view.getUint32(at + 12, true);
+  const isRefilling = count >= refillBit;
   return {
     bytes: view.getUint32(at + 8, true),
-    recordCount: view.getUint32(at + 12, true),
+    recordCount: isRefilling ? count - refillBit : count,
     number: readInteger(view, at + 16),
     synced: readInteger(view, at + 24),
+    summary: {
+      term: Term(readInteger(view, at + 32)),
+      vote: MemberId(view.getBigUint64(at + 40, true)),
+      last: readFloor(view, at + 48),
+      isRefilling,
+    },
   };
+}
+
+/** Index and term, 16 bytes. */
+export function readFloor(view: DataView, at: number): RefillFloor {
+  return { index: LogIndex(readInteger(view, at)), term: Term(readInteger(view, at + 8)) };
+}
+
+/** 16 bytes for `readFloor`. */
+export function writeFloor(view: DataView, at: number, { index, term }: RefillFloor): void {
+  writeInteger(view, at, index);
+  writeInteger(view, at + 8, term);
 }
 
 /** The identity of the record at `at`, or undefined when it is damaged. */
@@ -198,14 +235,24 @@ export class BatchBuilder {
     this.#endRecord(type, meta.index, meta.term, to - at - recordHeadBytes);
   }
 
+  /** @param floor undefined: the refill is over. */
+  addRefill(floor: RefillFloor | undefined): void {
+    this.#view.setUint8(this.#length + 13, 0);
+    this.#endRecord(RecordType.refill, floor?.index ?? 0, floor?.term ?? 0, 0);
+  }
+
   /** Closes the batch: head, padding, and from now on `length` whole sectors. */
-  finish(number: number, synced: number): void {
+  finish(head: Pick<BatchHead, "number" | "synced" | "summary">): void {
     const view = this.#view;
+    const { term, vote, last, isRefilling } = head.summary;
     view.setUint32(0, batchMagic, true);
     view.setUint32(8, this.#length, true);
-    view.setUint32(12, this.#recordCount, true);
-    writeInteger(view, 16, number);
-    writeInteger(view, 24, synced);
+    view.setUint32(12, this.#recordCount + (isRefilling ? refillBit : 0), true);
+    writeInteger(view, 16, head.number);
+    writeInteger(view, 24, head.synced);
+    writeInteger(view, 32, term);
+    view.setBigUint64(40, vote, true);
+    writeFloor(view, 48, last);
     view.setUint32(4, crc32c(this.#bytes, 8, batchHeadBytes, this.#seed), true);
     const padded = padToSector(this.#length);
     this.#bytes.fill(0, this.#length, padded);

@@ -14,16 +14,21 @@
 // What this cannot tell: N was synced, nothing was written after it, and it rotted. The log therefore
 // writes an empty batch behind the last one when it is opened and when it is closed; open to doubt is
 // only the last group before a crash. What was cut is reported.
+// A vote that was lost could be given twice, so each is written in two batches (raftLog.ts), and when a
+// tail is cut, the newest head behind the cut still says for whom this member may have voted.
+// What damage hides is told the same way: the newest head says what the log had come to, docs/decisions
+// 0007 what becomes of it.
 // A segment is synced before the next one is written to, so heads of later segments prove the end of
 // earlier ones, and the unused rest of a segment is no gap.
-import { LogIndex, Term } from "../base/brand.ts";
-import type { SnapshotMeta } from "../raft/types.ts";
-import { LogFault } from "./log.ts";
+import { LogIndex, noMember, Term } from "../base/brand.ts";
+import type { RefillFloor, SnapshotMeta } from "../raft/types.ts";
+import { LogFault, type LogTrouble } from "./log.ts";
 import type { SegmentFile } from "./logDisk.ts";
 import { LogState } from "./logState.ts";
 import {
   type BatchHead,
   batchHeadBytes,
+  type LogSummary,
   padTo8,
   padToSector,
   payloadPasses,
@@ -58,11 +63,19 @@ export interface Recovered {
   readonly isEmpty: boolean;
   /** A batch that was begun but never synced lies at the tail. */
   readonly torn: boolean;
+  /** What was acknowledged is missing. The rest of this is the log as it was before that. */
+  readonly damage?: Damage | undefined;
+}
+
+export interface Damage {
+  readonly trouble: LogTrouble;
+  /** What the log had come to; undefined when nothing is left that says so. */
+  readonly summary: LogSummary | undefined;
 }
 
 /**
  * @param segments of consecutive sequences, at least one.
- * @throws {LogFault} damaged, gap, termBackwards, or io when reading fails.
+ * @throws {LogFault} when whole records contradict each other, or io when reading fails.
  */
 export function replay(segments: readonly OpenSegment[], emptyBase: SnapshotMeta): Recovered {
   const walk = new Walk(segments, emptyBase);
@@ -80,6 +93,7 @@ class Walk {
   /** Undefined before the first batch: the first segment may start with any. */
   #expected: number | undefined;
   #torn = false;
+  #damage: Damage | undefined;
 
   constructor(segments: readonly OpenSegment[], emptyBase: SnapshotMeta) {
     this.#segments = segments;
@@ -96,10 +110,20 @@ class Walk {
       break;
     }
     const hole = this.#state.hole();
-    if (hole !== undefined) {
-      throw new LogFault({ kind: "gap", file: this.#at.file.name, index: hole });
-    }
+    if (hole !== undefined) this.#beginAnew(hole);
     this.#clipCommit();
+  }
+
+  // Segments at the beginning are missing: nothing of the log can be used.
+  #beginAnew(hole: number): void {
+    const first = segmentAt(this.#segments, 0);
+    const trouble = { kind: "gap", file: first.file.name, index: hole } as const;
+    this.#damage = { trouble, summary: this.#damage?.summary ?? this.#state.summary() };
+    this.#state.reset(this.#state.base);
+    this.#position = 0;
+    this.#at = first;
+    this.#offset = segmentHeadBytes;
+    this.#torn = false;
   }
 
   result(): Recovered {
@@ -110,6 +134,7 @@ class Walk {
       nextNumber: this.#expected ?? 1,
       isEmpty: this.#expected === undefined,
       torn: this.#torn,
+      damage: this.#damage,
     };
   }
 
@@ -174,6 +199,9 @@ class Walk {
       case RecordType.snapshot:
         this.#state.reset(this.#metaOf(record, inWindow));
         break;
+      case RecordType.refill:
+        this.#state.refill = record.index === 0 ? undefined : floorOf(record);
+        break;
       case RecordType.base:
         this.#state.trim(this.#metaOf(record, inWindow));
         break;
@@ -224,15 +252,37 @@ class Walk {
   // The rule in the comment above this file.
   #judgeTail(): void {
     const expected = this.#expected ?? 1;
+    const behind = this.#lookBehind();
     // Older segments go only after a batch in a newer one was synced: the first one is never torn.
-    if (this.#expected === undefined && this.#at.sequence > 1) throw this.#damage();
+    const neverTorn = this.#expected === undefined && this.#at.sequence > 1;
+    if (neverTorn || behind.synced >= expected) {
+      this.#damage = { trouble: this.#describeDamage(), summary: behind.newest?.summary };
+      return;
+    }
+    this.#torn = this.#beginsBatch();
+    if (behind.newest !== undefined && behind.newest.number >= expected) {
+      this.#keepPromise(behind.newest.summary);
+    }
+  }
+
+  // A vote on its way may be kept, though nobody waits for it; one that was given must be.
+  #keepPromise({ term, vote }: LogSummary): void {
+    const { hardState } = this.#state;
+    const isNewer =
+      term > hardState.term || (term === hardState.term && hardState.vote === noMember);
+    if (isNewer) this.#state.hardState = { ...hardState, term, vote };
+  }
+
+  /** What heads from here on say, whole batches or not. */
+  #lookBehind(): Behind {
+    const behind: Behind = { synced: 0, newest: undefined };
     for (let i = this.#position; i < this.#segments.length; i++) {
       const segment = segmentAt(this.#segments, i);
       const from = i === this.#position ? this.#offset : segmentHeadBytes;
       const window = i === this.#position ? this.#window : new SegmentWindow(segment.file);
-      if (provesSynced(segment, window, from, expected)) throw this.#damage();
+      lookThrough(segment, window, from, behind);
     }
-    this.#torn = this.#beginsBatch();
+    return behind;
   }
 
   #beginsBatch(): boolean {
@@ -243,7 +293,7 @@ class Walk {
     return window.bytes.subarray(from, from + count).some((byte) => byte !== 0);
   }
 
-  #damage(): LogFault {
+  #describeDamage(): LogTrouble {
     const file = this.#at.file.name;
     const head = this.#headAt(this.#offset);
     const offset =
@@ -252,7 +302,9 @@ class Walk {
         : this.#offset;
     const record = this.#identityNear(offset);
     const identity = record ? { index: record.index, term: record.term } : {};
-    return new LogFault({ kind: "damaged", file, offset, ...identity });
+    const index = this.#state.lastIndex;
+    const saved = { index, term: this.#state.term(index) ?? 0 };
+    return { kind: "damaged", file, offset, ...identity, saved };
   }
 
   // The entry's identity at `offset`, or behind the head of the batch there.
@@ -275,20 +327,31 @@ class Walk {
   }
 }
 
-function provesSynced(
+interface Behind {
+  /** Highest batch that some head knows to be synced. */
+  synced: number;
+  newest: BatchHead | undefined;
+}
+
+function lookThrough(
   segment: OpenSegment,
   window: SegmentWindow,
   from: number,
-  expected: number,
-): boolean {
+  behind: Behind,
+): void {
   const last = segment.file.bytes - batchHeadBytes;
   for (let offset = from; offset <= last; offset += sectorBytes) {
-    if (!window.cover(offset, batchHeadBytes)) return false;
+    if (!window.cover(offset, batchHeadBytes)) return;
     const head = readBatchHead(window.bytes, window.view, offset - window.offset, segment.seed);
-    if (head !== undefined && head.synced >= expected) return true;
+    if (head === undefined) continue;
+    behind.synced = Math.max(behind.synced, head.synced);
+    if (head.number > (behind.newest?.number ?? 0)) behind.newest = head;
   }
-  return false;
 }
+
+const floorOf = ({ index, term }: RecordHead): RefillFloor => {
+  return { index: LogIndex(index), term: Term(term) };
+};
 
 function segmentAt(segments: readonly OpenSegment[], position: number): OpenSegment {
   const segment = segments[position];

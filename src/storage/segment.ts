@@ -3,8 +3,10 @@
 //    0 8 bytes "QLETLOG\n"        24 u64 cluster id
 //    8 u32 format version         32 u64 member id
 //   12 u32 checksum of [16, 64)   40 u64 sequence, from 1
-//   16 u64 salt, random           48 zeros up to 4096
+//   16 u64 salt, random           48 zeros up to 2048
+//                               2048 the first 64 bytes once more, in a sector of their own
 //
+// Without its head no checksum of a segment can be judged, so that damage to it must not take both.
 // The head is durable before the file gets its name, so a named file without one is damaged.
 import { crc32c } from "./crc.ts";
 import { LogFault } from "./log.ts";
@@ -12,7 +14,9 @@ import { viewOf } from "./record.ts";
 
 /** Where the first batch of a segment starts; a page, so that the head is never rewritten with it. */
 export const segmentHeadBytes = 4096;
-export const logFormatVersion = 1;
+export const logFormatVersion = 2;
+const fieldsBytes = 64;
+const copyOffset = 2048;
 
 /** Who may read a log. */
 export interface LogOwner {
@@ -47,13 +51,29 @@ export function encodeSegmentHead(head: SegmentHead): Uint8Array {
   view.setBigUint64(24, head.owner.clusterId, true);
   view.setBigUint64(32, head.owner.memberId, true);
   view.setBigUint64(40, BigInt(head.sequence), true);
-  view.setUint32(12, crc32c(bytes, 16, 64), true);
+  view.setUint32(12, crc32c(bytes, 16, fieldsBytes), true);
+  bytes.copyWithin(copyOffset, 0, fieldsBytes);
   return bytes;
 }
 
 /** Start value of all checksums in the segment with this head. */
 export function segmentSeed(head: Uint8Array): number {
-  return crc32c(head, 0, 64);
+  return crc32c(head, 0, fieldsBytes);
+}
+
+/** Puts the copy in the place of damaged fields. @returns true when `head` was changed. */
+export function mendSegmentHead(head: Uint8Array): boolean {
+  const copy = head.subarray(copyOffset, copyOffset + fieldsBytes);
+  if (isWhole(head.subarray(0, fieldsBytes)) || !isWhole(copy)) return false;
+  head.set(copy);
+  return true;
+}
+
+function isWhole(fields: Uint8Array): boolean {
+  if (fields.length < fieldsBytes || !magic.equals(fields.subarray(0, 8))) return false;
+  const view = viewOf(fields);
+  const crc = crc32c(fields, 16, fieldsBytes);
+  return view.getUint32(8, true) === logFormatVersion && view.getUint32(12, true) === crc;
 }
 
 /** @throws {LogFault} unless `bytes` are the head of this owner's segment with this sequence. */
@@ -66,7 +86,7 @@ export function checkSegmentHead(
   const whole = bytes.length === segmentHeadBytes && magic.equals(bytes.subarray(0, 8));
   if (!whole) throw new LogFault({ kind: "damaged", file, offset: 0 });
   const version = view.getUint32(8, true);
-  const passes = view.getUint32(12, true) === crc32c(bytes, 16, 64);
+  const passes = view.getUint32(12, true) === crc32c(bytes, 16, fieldsBytes);
   // Another version may keep its checksum elsewhere, so only this one's can be judged by it.
   if (version !== logFormatVersion) throw new LogFault({ kind: "formatVersion", file, version });
   if (!passes) throw new LogFault({ kind: "damaged", file, offset: 12 });

@@ -43,6 +43,14 @@ export class SharedDisk implements LogDisk {
   /** Memory needs no preparation. */
   prepare(_bytes: number, _done: (error: Error | undefined) => void): void {}
 
+  rename(from: string, to: string): void {
+    const buffer = this.#files.get(from);
+    if (buffer === undefined) return;
+    this.#files.set(to, buffer);
+    this.#hooks.onCreate(to, buffer);
+    this.remove(from);
+  }
+
   remove(name: string): void {
     if (this.#files.delete(name)) this.#hooks.onRemove(name);
   }

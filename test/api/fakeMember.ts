@@ -87,6 +87,7 @@ export class FakeMember implements MemberService {
       dbSizeBytes: 4096,
       dbSizeInUseBytes: 1024,
       isLearner: false,
+      isRefilling: false,
     };
   }
 

@@ -89,7 +89,8 @@ onEach("a new log is empty and knows its members", ({ log }) => {
   assert.equal(log.lastIndex(), 0);
   assert.equal(log.term(LogIndex(0)), 0);
   assert.equal(log.term(LogIndex(1)), undefined);
-  assert.deepEqual(log.initialState(), { hardState: hardState(0, 0n, 0), membership });
+  const refill = undefined;
+  assert.deepEqual(log.initialState(), { hardState: hardState(0, 0n, 0), membership, refill });
   log.close();
 });
 

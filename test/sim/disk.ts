@@ -2,7 +2,13 @@
 // fail. A crash loses what was not completed, or leaves it in pieces.
 import type { LogIndex, MemberId } from "../../src/base/brand.ts";
 import type { Prng } from "../../src/base/prng.ts";
-import type { Entry, HardState, Membership, SnapshotMeta } from "../../src/raft/types.ts";
+import type {
+  Entry,
+  InitialState,
+  Membership,
+  RefillFloor,
+  SnapshotMeta,
+} from "../../src/raft/types.ts";
 import type { Engine } from "../../src/storage/engine.ts";
 import { LogFault, type LogWrite, type RaftLog } from "../../src/storage/log.ts";
 import { MemoryEngine } from "../../src/storage/memory.ts";
@@ -165,7 +171,7 @@ class WatchedLog implements RaftLog {
     return false;
   }
 
-  initialState(): { readonly hardState: HardState; readonly membership: Membership } {
+  initialState(): InitialState {
     return this.#inner.initialState();
   }
 
@@ -191,6 +197,10 @@ class WatchedLog implements RaftLog {
 
   compact(index: LogIndex, membership: Membership): void {
     this.#inner.compact(index, membership);
+  }
+
+  restart(base: SnapshotMeta, floor: RefillFloor): void {
+    this.#inner.restart(base, floor);
   }
 
   close(): void {

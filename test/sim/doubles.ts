@@ -107,6 +107,7 @@ function logWith(log: RaftLog, save: RaftLog["save"]): RaftLog {
     term: (index) => log.term(index),
     entries: (range) => log.entries(range),
     compact: (index, membership) => log.compact(index, membership),
+    restart: (base, floor) => log.restart(base, floor),
     close: () => log.close(),
   };
 }

@@ -106,6 +106,7 @@ export class SegmentStore implements LogStore {
       ...{ disk: this.#disk, clock: { nowMs: () => 0 }, log: silentLog, membership, mayCreate },
       owner: { clusterId, memberId: id },
       salt: () => (BigInt(random.bits32()) << 32n) | BigInt(random.bits32()),
+      mayRefill: true,
       ...{ defer, segmentBytesMax, recentBytesMax, sync: this.#sync },
     });
   }

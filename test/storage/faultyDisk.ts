@@ -60,6 +60,13 @@ export class FaultyDisk implements LogDisk {
     this.syncs.push(() => done(prepare === undefined ? undefined : systemError(prepare)));
   }
 
+  rename(from: string, to: string): void {
+    const file = this.files.get(from);
+    if (!file) throw systemError("ENOENT");
+    this.files.set(to, file);
+    this.files.delete(from);
+  }
+
   remove(name: string): void {
     this.files.delete(name);
   }

@@ -47,13 +47,21 @@ export function options(disk: LogDisk, changed: Partial<RaftLogOptions> = {}): R
     sync: "inline",
     membership,
     mayCreate: true,
+    mayRefill: false,
     recentBytesMax: 1024 * 1024,
     ...changed,
   };
 }
 
+export interface Picture {
+  readonly state: HardState;
+  readonly members: Membership;
+  readonly base: readonly number[];
+  readonly entries: readonly (readonly number[])[];
+}
+
 /** Everything that a restart has to bring back, as plain values. */
-export function pictureOf(log: RaftLog): unknown {
+export function pictureOf(log: RaftLog): Picture {
   const { hardState: state, membership: members } = log.initialState();
   const all = log.entries({
     from: log.firstIndex(),

@@ -1,13 +1,22 @@
 // Recovery of the segment log: what a crash may do is repaired, what it cannot do is reported.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { LogIndex } from "../../src/base/brand.ts";
+import { LogIndex, MemberId, noMember, Term } from "../../src/base/brand.ts";
 import { LogFault, type LogTrouble } from "../../src/storage/log.ts";
 import { type DiskRaftLog, openRaftLog } from "../../src/storage/raftLog.ts";
 import { BatchBuilder, batchHeadBytes, recordHeadBytes } from "../../src/storage/record.ts";
 import { segmentHeadBytes, segmentSeed } from "../../src/storage/segment.ts";
 import { FaultyDisk, sector } from "./faultyDisk.ts";
-import { entries, entry, hardState, membership, never, options, pictureOf } from "./logFixture.ts";
+import {
+  entries,
+  entry,
+  hardState,
+  membership,
+  never,
+  options,
+  type Picture,
+  pictureOf,
+} from "./logFixture.ts";
 
 const first = "0000000001.log";
 
@@ -44,9 +53,16 @@ describe("a torn tail", () => {
   const pictureBefore = pictureOf(log);
   log.save({ hardState: hardState(2, 0xa2n, 3), entries: entries(6, 26, 2, 40) }, true, never);
   const pictureAfter = pictureOf(log);
-  const last = disk.writes.at(-1) ?? assert.fail();
+  // The vote is written once more, behind the batch.
+  const last = disk.writes.at(-2) ?? assert.fail();
   const written = disk.files.get(first)?.current.slice(last.offset, last.offset + last.bytes);
   const whole = batchHeadBytes + (recordHeadBytes + 8) + 20 * (recordHeadBytes + 40);
+
+  // A vote that was on its way is kept as soon as the head that tells of it has landed.
+  const pictureVoted = {
+    ...pictureBefore,
+    state: { ...pictureBefore.state, term: Term(2), vote: MemberId(0xa2n) },
+  };
 
   test("is cut wherever the write ended", () => {
     assert.ok(written && written.length > 2 * sector);
@@ -54,10 +70,12 @@ describe("a torn tail", () => {
       const torn = before.clone();
       torn.patch(first, last.offset, written.subarray(0, length));
       const recovered = open(torn);
-      // The last data byte may be a zero, and the padding behind it always is.
-      const complete: boolean =
-        length >= whole || written.subarray(length, whole).every((b: number) => b === 0);
-      const want: unknown = complete ? pictureAfter : pictureBefore;
+      // Whatever ends in zeros is whole before its end: a head, the last data byte, the padding.
+      const zerosUpTo = (to: number): boolean =>
+        written.subarray(length, Math.max(length, to)).every((byte: number) => byte === 0);
+      const complete = zerosUpTo(whole);
+      const cut = zerosUpTo(batchHeadBytes) ? pictureVoted : pictureBefore;
+      const want: Picture = complete ? pictureAfter : cut;
       assert.deepEqual(pictureOf(recovered), want, `${length} bytes of ${whole} landed`);
       if (length > 0 && length < whole - 40) assert.ok(recovered.tornTail, `at ${length}`);
     }
@@ -76,7 +94,8 @@ describe("a torn tail", () => {
           written?.subarray(from, from + sector) ?? assert.fail(),
         );
       }
-      const want = subset === 2 ** sectors - 1 ? pictureAfter : pictureBefore;
+      const cut = (subset & 1) === 1 ? pictureVoted : pictureBefore;
+      const want = subset === 2 ** sectors - 1 ? pictureAfter : cut;
       assert.deepEqual(pictureOf(open(torn)), want, `sectors ${subset.toString(2)}`);
     }
   });
@@ -180,7 +199,9 @@ describe("damage", () => {
     bad.flip(first, write.offset + batchHeadBytes + recordHeadBytes, 0);
     const at = write.offset + batchHeadBytes;
     assert.throws(() => open(bad), {
-      message: `log file ${first} is damaged at offset ${at} (entry 3 of term 1)`,
+      message:
+        `log file ${first} is damaged at offset ${at} (entry 3 of term 1); ` +
+        "whole are the entries up to 2 of term 1",
     });
   });
 
@@ -281,6 +302,8 @@ describe("a log is refused", () => {
   logOf(disk, [[1, 4]]).close();
   const head = disk.files.get(first)?.current.slice(0, segmentHeadBytes) ?? assert.fail();
 
+  const headOffsets = [0, 2048];
+
   test("that is another's", () => {
     const owner = { clusterId: 0xc1n, memberId: 0xa1n };
     const rows = [
@@ -294,17 +317,19 @@ describe("a log is refused", () => {
 
   test("of another format", () => {
     const other = disk.clone();
-    other.patch(first, 8, Uint8Array.of(2));
+    for (const offset of headOffsets) other.patch(first, offset + 8, Uint8Array.of(1));
     assert.deepEqual(
       troubleOf(() => open(other)),
-      { kind: "formatVersion", file: first, version: 2 },
+      { kind: "formatVersion", file: first, version: 1 },
     );
   });
 
-  test("whose head is damaged", () => {
+  test("whose head is damaged, with its copy", () => {
     for (const offset of [0, 7, 12, 16, 24, 32, 40, 63]) {
       const bad = disk.clone();
       bad.flip(first, offset, 1);
+      assert.equal(open(bad.clone()).lastIndex(), 3, "the copy stands in for it");
+      bad.flip(first, 2048 + ((offset + 9) % 64), 1);
       assert.equal(troubleOf(() => open(bad)).kind, "damaged", `at ${offset}`);
     }
   });
@@ -335,7 +360,9 @@ describe("a log is refused", () => {
       const batch = new BatchBuilder();
       batch.start(1024, segmentSeed(head));
       batch.addEntry(add);
-      batch.finish(4, 3);
+      const last = { index: LogIndex(3), term: Term(1) };
+      const summary = { term: Term(1), vote: noMember, last, isRefilling: false };
+      batch.finish({ number: 4, synced: 3, summary });
       odd.patch(first, end.offset + end.bytes, batch.bytes.subarray(0, batch.length));
       const trouble = troubleOf(() => open(odd));
       assert.deepEqual(trouble, { kind: want, file: first, index: add.index });
