@@ -1,7 +1,9 @@
 // What the store costs in memory: µs per put, get, range and compaction step, bytes per key, time to open.
 // Run: npx tsx --expose-gc bench/micro/mvcc.ts [keys]. Machine and noise: quote ratios, not figures.
+
 import { Applier } from "../../src/apply/applier.ts";
 import { BatchBuilder, CommandKind } from "../../src/apply/command.ts";
+import { Mistake } from "../../src/base/assert.ts";
 import { LogIndex, MemberId, noLease, Term } from "../../src/base/brand.ts";
 import { Index } from "../../src/mvcc/index.ts";
 import { Store } from "../../src/mvcc/store.ts";
@@ -47,6 +49,9 @@ class AppendEngine implements Engine {
   }
   size() {
     return { allocatedBytes: 0, inUseBytes: 0 };
+  }
+  pin(): never {
+    throw new Mistake("nothing here takes an image");
   }
   async close(): Promise<void> {}
 }

@@ -58,6 +58,33 @@ export interface Engine {
    */
   submit(batch: EngineBatch, done: (error: Error | undefined) => void): void;
   size(): EngineSize;
-  /** Waits for a batch under way, then frees everything. */
+  /**
+   * Holds the state of all tables as it is now, while batches go on. Space that is freed meanwhile
+   * is not used again, so a pin should not live for long.
+   */
+  pin(): PinnedRows;
+  /** Waits for a batch under way, then frees everything, pins included. */
   close(): Promise<void>;
+}
+
+export interface TableRow extends EngineRow {
+  readonly table: Table;
+}
+
+/** All rows of one moment, read piece by piece. */
+export interface PinnedRows {
+  /** False once it was closed, or the engine had to let go of it: then nothing can be read. */
+  readonly isOpen: boolean;
+  /** As of that moment; the bytes belong to the caller. */
+  get(table: Table, key: Uint8Array): Uint8Array | undefined;
+  /**
+   * Visits the rows that follow, by table, then key, until `visit` returns false: that row has been
+   * visited, the next call goes on behind it. The bytes are valid only within `visit`.
+   *
+   * @returns false when no row is left.
+   */
+  next(visit: (row: TableRow) => boolean): boolean;
+  /** Begins again at the first row. */
+  rewind(): void;
+  close(): void;
 }

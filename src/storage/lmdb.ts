@@ -13,11 +13,13 @@ import {
   type Engine,
   type EngineBatch,
   type EngineSize,
+  type PinnedRows,
   type Table,
   tableCount,
 } from "./engine.ts";
 import { checkBatch } from "./engineBatch.ts";
 import { EngineFault } from "./engineFault.ts";
+import { LmdbPin } from "./lmdbPin.ts";
 import { framedBytes, RowFramer, unframeRow, unframeValue } from "./lmdbRows.ts";
 import {
   type BatchOperation,
@@ -40,6 +42,8 @@ export const defaultMapBytes = 1024 * 1024 * 1024;
 const pageBytes = 4096;
 /** Room left aside for free lists and branches when a batch is measured against the map. */
 const mapSlackBytes = 1024 * 1024;
+/** Address space that a new pin finds free: what may be written before it is lost. */
+const pinRoomBytes = 4 * 1024 * 1024 * 1024;
 /** A disk with less than this is taken for full when LMDB could not write. */
 const fullBelowBytes = 1024 * 1024;
 
@@ -54,6 +58,7 @@ export class LmdbEngine implements Engine {
   #mapBytes: number;
   #busy = false;
   #onIdle: (() => void) | undefined;
+  readonly #pins = new Set<LmdbPin>();
 
   /** @throws {EngineFault} when it cannot be opened. */
   constructor(options: LmdbOptions) {
@@ -121,12 +126,23 @@ export class LmdbEngine implements Engine {
     return { allocatedBytes, inUseBytes: Math.min(allocatedBytes, pages * pageBytes) };
   }
 
+  pin(): PinnedRows {
+    // A map that must grow takes all pins with it.
+    if (!this.#busy) this.#growFor(pinRoomBytes);
+    const pin = new LmdbPin(this.#env.beginTxn({ readOnly: true }), this.#tables, (closed) =>
+      this.#pins.delete(closed),
+    );
+    this.#pins.add(pin);
+    return pin;
+  }
+
   async close(): Promise<void> {
     if (this.#busy) {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;
       });
     }
+    this.#closePins();
     this.#reader.abort();
     this.#env.close();
   }
@@ -171,8 +187,13 @@ export class LmdbEngine implements Engine {
     if (mapBytes > this.#mapBytes) this.#resize(mapBytes);
   }
 
-  // Called with no batch under way; the map moves, so the reader must go first.
+  #closePins(): void {
+    for (const pin of [...this.#pins]) pin.close();
+  }
+
+  // Called with no batch under way; the map moves, so all readers must go first.
   #resize(mapBytes: number): void {
+    this.#closePins();
     this.#reader.abort();
     this.#env.resize(mapBytes);
     this.#mapBytes = mapBytes;

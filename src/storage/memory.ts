@@ -6,10 +6,12 @@ import {
   type EngineBatch,
   type EngineRow,
   type EngineSize,
+  type PinnedRows,
   type Table,
   tableCount,
 } from "./engine.ts";
 import { checkBatch } from "./engineBatch.ts";
+import { MemoryPin } from "./memoryPin.ts";
 import { SortedRows } from "./sortedRows.ts";
 
 export interface MemoryEngineOptions {
@@ -72,6 +74,10 @@ export class MemoryEngine implements Engine {
 
   size(): EngineSize {
     return { allocatedBytes: this.#inUseBytes, inUseBytes: this.#inUseBytes };
+  }
+
+  pin(): PinnedRows {
+    return new MemoryPin(this.#tables.map((rows) => rows.frozen()));
   }
 
   close(): Promise<void> {

@@ -8,6 +8,8 @@ const chunkRowsMax = 256;
 export class SortedRows {
   /** None is empty; the rows of one are below those of the next. */
   readonly #chunks: EngineRow[][] = [];
+  /** Chunks that a frozen view may see as well: copied before they change. */
+  #shared = new Set<EngineRow[]>();
 
   get(key: Uint8Array): Uint8Array | undefined {
     const chunk = this.#chunks[this.#chunkFor(key)];
@@ -18,7 +20,7 @@ export class SortedRows {
   /** @returns the row that was replaced. */
   put(row: EngineRow): EngineRow | undefined {
     const position = Math.min(this.#chunkFor(row.key), this.#chunks.length - 1);
-    const chunk = this.#chunks[position];
+    const chunk = this.#ownChunk(position);
     if (chunk === undefined) {
       this.#chunks.push([row]);
       return undefined;
@@ -37,7 +39,7 @@ export class SortedRows {
   /** @returns the row that was removed. */
   delete(key: Uint8Array): EngineRow | undefined {
     const position = this.#chunkFor(key);
-    const chunk = this.#chunks[position];
+    const chunk = this.#ownChunk(position);
     if (chunk === undefined) return undefined;
     const at = lowerBound(chunk, key);
     const present = chunk[at];
@@ -56,6 +58,20 @@ export class SortedRows {
         if (row && !visit(row)) return;
       }
     }
+  }
+
+  /** The rows as they are now, in chunks; later changes do not show in them. */
+  frozen(): readonly (readonly EngineRow[])[] {
+    this.#shared = new Set(this.#chunks);
+    return [...this.#chunks];
+  }
+
+  #ownChunk(position: number): EngineRow[] | undefined {
+    const chunk = this.#chunks[position];
+    if (chunk === undefined || !this.#shared.delete(chunk)) return chunk;
+    const copy = [...chunk];
+    this.#chunks[position] = copy;
+    return copy;
   }
 
   // Keys mostly come in ascending order: a full chunk that was appended to stays full.

@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, test } from "node:test";
 import { Mistake } from "../../src/base/assert.ts";
 import { Prng } from "../../src/base/prng.ts";
-import { type Engine, type EngineBatch, Table } from "../../src/storage/engine.ts";
+import { type Engine, type EngineBatch, type PinnedRows, Table } from "../../src/storage/engine.ts";
 import { LmdbEngine } from "../../src/storage/lmdb.ts";
 import { MemoryEngine } from "../../src/storage/memory.ts";
 
@@ -175,6 +175,74 @@ onEach("close waits for the batch under way", async (_engine, make) => {
   });
   await other.close();
   assert.ok(done);
+});
+
+function pinnedRows(pin: PinnedRows, perCall: number): string[] {
+  const rows: string[] = [];
+  let more = true;
+  while (more) {
+    let left = perCall;
+    more = pin.next(({ table, key, value }) => {
+      rows.push(`${table}/${text(key)}=${text(value)}`);
+      return --left > 0;
+    });
+  }
+  return rows;
+}
+
+onEach("a pin shows one moment of all tables, however much is written later", async (engine) => {
+  const puts = Array.from({ length: 700 }, (_, i) => put(`k${1000 + i}`, "old"));
+  await submit(engine, { puts: [...puts, put("m", "1", Table.meta), put("l", "1", Table.lease)] });
+  const pin = engine.pin();
+  const want = ["0/m=1", ...puts.map(({ key }) => `1/${text(key)}=old`), "2/l=1"];
+  const read = pinnedRows(pin, 50);
+  assert.deepEqual(read, want);
+  const changed = puts.map(({ key }) => put(text(key) ?? "", "new"));
+  await submit(engine, { puts: changed.slice(0, 400), deletes: puts.slice(400) });
+  await submit(engine, { puts: [put("m", "2", Table.meta), put("k0", "new")] });
+  pin.rewind();
+  assert.deepEqual(pinnedRows(pin, 300), want, "and once more from the start");
+  assert.equal(text(pin.get(Table.meta, bytes("m"))), "1");
+  assert.equal(pin.get(Table.key, bytes("k0")), undefined);
+  assert.equal(text(engine.get(Table.meta, bytes("m"))), "2");
+  pin.close();
+  assert.equal(pin.isOpen, false);
+});
+
+onEach("a pin is read while batches change what lies before it", async (engine) => {
+  const puts = Array.from({ length: 1000 }, (_, i) => put(`k${1000 + i}`, "old"));
+  await submit(engine, { puts });
+  const pin = engine.pin();
+  const seen: string[] = [];
+  for (let more = true; more; ) {
+    let left = 90;
+    more = pin.next(({ key, value }) => {
+      seen.push(`${text(key)}=${text(value)}`);
+      return --left > 0;
+    });
+    const at = seen.length;
+    await submit(engine, { puts: [put(`k${1000 + at}`, "new")], deletes: [del(`k${999 + at}`)] });
+  }
+  assert.deepEqual(
+    seen,
+    puts.map(({ key }) => `${text(key)}=old`),
+  );
+  pin.close();
+});
+
+test("LMDB: a map that grows far takes the pins with it, and says so", async () => {
+  const directory = path.join(folder, `${++folders}`);
+  const engine = new LmdbEngine({ directory, mapBytes: 65536 });
+  await submit(engine, { puts: [put("a", "1")] });
+  const written = submit(engine, { puts: [put("b", "1")] });
+  const pin = engine.pin();
+  await written;
+  const large = "v".repeat(100_000);
+  await submit(engine, { puts: Array.from({ length: 40 }, (_, i) => put(`k${i}`, large)) });
+  assert.equal(pin.isOpen, false);
+  assert.equal(text(engine.get(Table.key, bytes("b"))), "1");
+  pin.close();
+  await engine.close();
 });
 
 onEach("the size follows what is stored", async (engine) => {

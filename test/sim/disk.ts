@@ -129,6 +129,7 @@ export class SimDisk {
         pass("store.submitted");
       },
       size: () => engine.size(),
+      pin: () => engine.pin(),
       close: () => engine.close(),
     };
   }

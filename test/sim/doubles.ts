@@ -118,6 +118,7 @@ function engineWith(engine: Engine, submit: Engine["submit"]): Engine {
     get: (table, key) => engine.get(table, key),
     scan: (range, visit) => engine.scan(range, visit),
     size: () => engine.size(),
+    pin: () => engine.pin(),
     close: () => engine.close(),
   };
 }
