@@ -280,12 +280,12 @@ export class Cluster implements AsyncDisposable {
       onDown: (supervisor, why) => {
         // At the first start a person is watching: one clear failure is better than many tries.
         if (!this.#ready) this.#failures.set(supervisor.id, why);
-        this.#mesh.remove(supervisor.id);
+        this.#detach(supervisor.id);
         this.#notify(supervisor, "down", why);
       },
       onFailed: (supervisor, why) => {
         this.#failures.set(supervisor.id, why);
-        this.#mesh.remove(supervisor.id);
+        this.#detach(supervisor.id);
         this.#notify(supervisor, "failed", why);
       },
     };
@@ -303,6 +303,12 @@ export class Cluster implements AsyncDisposable {
     if (this.#ready && this.#closing === undefined) {
       this.#options.onMember?.({ name: supervisor.name, kind, why });
     }
+  }
+
+  /** Whoever talked to this member learns that it is gone before anybody is told that it is down. */
+  #detach(id: MemberId): void {
+    this.#mesh.remove(id);
+    for (const client of this.#clients) client.detach(id);
   }
 
   #attach(client: MemberClient, supervisor: Supervisor): void {

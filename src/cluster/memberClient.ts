@@ -96,6 +96,11 @@ export class MemberClient implements Channel {
     return this.#leader;
   }
 
+  /** The member is gone: its calls are lost now, not when the port says so. */
+  detach(member: MemberId): void {
+    this.#lanes.get(member)?.close();
+  }
+
   /** Takes the port to a member; an earlier one is dead and what it held is lost. */
   attach(member: MemberId, port: MessagePort): void {
     this.#lanes.get(member)?.close();
