@@ -302,6 +302,9 @@ export class Member implements MemberService {
     }
     for (const message of frame.messages) {
       if (message.kind === "forward") this.#forwards.push(message);
+      // Only whoever holds a snapshot's chunks may tell raft of it: the log would begin behind a state
+      // that the store does not have.
+      else if (message.kind === "snapshot") this.#badFrames++;
       else this.#raft.step(message);
     }
   }

@@ -53,7 +53,7 @@ export class TestMember {
 
   /** The state machine begins at the snapshot and applies the rest again. */
   #boot(config: Partial<RaftConfig>): RaftNode {
-    const applied = LogIndex(this.log.firstIndex() - 1);
+    const applied = config.applied ?? LogIndex(this.log.firstIndex() - 1);
     return new RaftNode({ ...defaults, ...config, id: this.id, applied }, this.log, this.#random);
   }
 
