@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { seedMembers } from "../../src/cluster/identity.ts";
 import { KvClient } from "../support/kvClient.ts";
 import { MemberProcesses } from "../support/memberProcesses.ts";
 import { decodeMessage, encodeMessage } from "../support/messages.ts";
@@ -24,6 +25,20 @@ async function ask(
   client.close();
   assert.ok(answer.kind === "ok", `${method} at ${endpoint}: ${JSON.stringify(answer)}`);
   return decodeMessage(response, answer.message);
+}
+
+/**
+ * A token other than the cluster's, under which `name` has the lowest id. Of two members the lower one
+ * dials; one that nobody dials and that dials nobody would never hear that it is a stranger.
+ */
+function dialingToken(cluster: MemberProcesses, name: string): string {
+  const members = cluster.names.map((each, i) => ({ name: each, peerUrls: [cluster.peerUrl(i)] }));
+  for (let i = 0; ; i++) {
+    const token = `another${i}`;
+    const seeds = seedMembers(members, token).members;
+    const self = seeds.find((seed) => seed.name === name)?.id ?? assert.fail(`${name} is a member`);
+    if (seeds.every(({ id }) => self <= id)) return token;
+  }
 }
 
 const statusOf = (endpoint: string) => ask(endpoint, "Maintenance/Status", "StatusResponse");
@@ -134,7 +149,8 @@ suite("three members in three processes", () => {
     await cluster.member(absent).child.kill9();
     const termBefore = (await statusOf(endpointsLeft[0] ?? "")).raftTerm;
     const dataDir = join(cluster.folder, "stranger");
-    const stranger = cluster.spawn({ name: absent, dataDir, token: "another" });
+    const token = dialingToken(cluster, absent);
+    const stranger = cluster.spawn({ name: absent, dataDir, token });
     await stranger.line({ pattern: /the cluster id is another one/, timeoutMs: 30_000 });
     for (const endpoint of endpointsLeft) await put(endpoint, "stranger", endpoint);
     for (const endpoint of endpointsLeft) {

@@ -134,6 +134,7 @@ async function play(cluster: RunningCluster, { steps }: Case): Promise<string[]>
   const kv = new WireClient(endpoint);
   const stream = new WatchClient(endpoint);
   let wanted = 0;
+  const shown: string[] = [];
   try {
     for (const step of steps) {
       if ("send" in step) stream.send(step.send);
@@ -144,13 +145,18 @@ async function play(cluster: RunningCluster, { steps }: Case): Promise<string[]>
       wanted += "answers" in step ? step.answers : 0;
       const count = wanted;
       await stream.until(`${count} answers`, () => stream.answers.length >= count);
+      // Between watchers a revision has no order: etcd takes them as its map gives them.
+      const fresh = stream.answers.slice(shown.length);
+      shown.push(...fresh.toSorted((a, b) => Number(watchIdOf(a) - watchIdOf(b))).map(show));
     }
-    return stream.answers.map(show);
+    return shown;
   } finally {
     stream.close();
     kv.close();
   }
 }
+
+const watchIdOf = (answer: WireWatchAnswer): bigint => BigInt(answer.watch_id ?? 0);
 
 /** Ids of cluster, member and term differ by nature. */
 function show(answer: WireWatchAnswer): string {
