@@ -24,7 +24,11 @@ export const uncommittedBytesMax = 64 << 20;
  * @throws {LogFault} when log and store do not meet: then one of them has lost what was acknowledged.
  */
 export function bootMember(config: MemberConfig, ports: MemberPorts & { random: Random }): Member {
-  const applier = Applier.open(ports.engine);
+  const { recentBytesMax } = config;
+  const applier = Applier.open(
+    ports.engine,
+    recentBytesMax === undefined ? {} : { recentBytesMax },
+  );
   meet(config.id, ports.raftLog, applier);
   const raft = new RaftNode(
     {

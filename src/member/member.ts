@@ -55,6 +55,8 @@ export interface MemberConfig {
   readonly members: readonly MemberInfo[];
   /** Between two progress messages to an idle watcher; etcd's 10 minutes when left out. */
   readonly watchProgressMs?: number;
+  /** Bytes of written rows that stay in memory; the store's own bound when left out. */
+  readonly recentBytesMax?: number;
 }
 
 export interface MemberPorts {

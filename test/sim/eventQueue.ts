@@ -1,5 +1,10 @@
 // Virtual time: what is to happen, ordered by (time, number). Nothing else moves the clock.
 
+import { check } from "./violation.ts";
+
+/** Events of one instant; more and the members keep one another busy without time passing. */
+const instantStepsMax = 1_000_000;
+
 interface Event {
   readonly atUs: number;
   readonly number: number;
@@ -15,6 +20,8 @@ export class EventQueue {
   #nowUs = 0;
   #number = 0;
   #steps = 0;
+  /** Steps when the present instant began. */
+  #instantFrom = 0;
 
   /** Whole microseconds since the start. */
   get nowUs(): number {
@@ -36,8 +43,12 @@ export class EventQueue {
   runUntil(atUs: number): void {
     for (let next = this.#heap[0]; next !== undefined && next.atUs < atUs; next = this.#heap[0]) {
       this.#dropFirst();
+      if (next.atUs > this.#nowUs) this.#instantFrom = this.#steps;
       this.#nowUs = next.atUs;
       this.#steps++;
+      const { number } = next;
+      const isLively = this.#steps - this.#instantFrom <= instantStepsMax;
+      check(isLively, "progress", () => `event ${number}: time stands still`);
       next.run();
     }
     this.#nowUs = atUs;

@@ -1,14 +1,26 @@
 // The simulator's command: many seeds at once, or one told line by line.
 //   npm run sim -- --seeds 1000 --from 1 --jobs 2
+//   npm run sim -- --seeds 2000 --budget 120    as many of them as fit into so many seconds
 //   npm run sim -- --seed 17 --trace
+//   npm run sim -- --mutants [--only "part of a name"]
 import { execFileSync } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { projectRoot } from "../support/paths.ts";
+import { printTable } from "./mutants/table.ts";
 import { runPool } from "./pool.ts";
 import { runSeed, type Verdict } from "./runSeed.ts";
 import { Summary } from "./summary.ts";
 
 process.exitCode = await main();
+
+interface Range {
+  readonly from: number;
+  readonly count: number;
+  readonly jobs: number;
+  /** Seeds that have not begun after this time do not run; 0: all of them do. */
+  readonly budgetSec: number;
+}
 
 /** @returns the exit code: 1 when a seed failed, 2 for flags that make no sense. */
 async function main(): Promise<number> {
@@ -16,19 +28,25 @@ async function main(): Promise<number> {
     options: {
       seeds: { type: "string", default: "100" },
       from: { type: "string", default: "1" },
-      jobs: { type: "string", default: "1" },
+      jobs: { type: "string", default: String(availableParallelism()) },
+      budget: { type: "string", default: "0" },
       seed: { type: "string" },
       trace: { type: "boolean", default: false },
+      mutants: { type: "boolean", default: false },
+      only: { type: "string", default: "" },
     },
   });
   const [count, from, jobs] = [Number(values.seeds), Number(values.from), Number(values.jobs)];
+  const budgetSec = Number(values.budget);
   const one = values.seed === undefined ? from : Number(values.seed);
-  if (![count, from, jobs, one].every((n) => Number.isSafeInteger(n) && n >= 0) || jobs === 0) {
-    console.error("seeds, from, seed and jobs are whole numbers");
+  const numbers = [count, from, jobs, one, budgetSec];
+  if (!numbers.every((n) => Number.isSafeInteger(n) && n >= 0) || jobs === 0) {
+    console.error("seeds, from, seed, jobs and budget (seconds) are whole numbers");
     return 2;
   }
+  if (values.mutants) return (await printTable({ jobs, only: values.only })) === 0 ? 0 : 1;
   if (values.seed !== undefined) return runOne(one, values.trace);
-  return await runMany({ from, count, jobs });
+  return await runMany({ from, count, jobs, budgetSec });
 }
 
 function runOne(seed: number, trace: boolean): number {
@@ -41,19 +59,19 @@ function runOne(seed: number, trace: boolean): number {
   return verdict.violation === undefined ? 0 : 1;
 }
 
-async function runMany(range: { from: number; count: number; jobs: number }): Promise<number> {
+async function runMany({ from, count, jobs, budgetSec }: Range): Promise<number> {
   const summary = new Summary();
-  const onVerdict = (verdict: Verdict): void => {
+  const startedMs = performance.now();
+  const isOver = (): boolean => budgetSec > 0 && performance.now() - startedMs >= budgetSec * 1000;
+  await runPool({ from, count, jobs, isOver }, (verdict) => {
     summary.add(verdict);
     if (verdict.violation !== undefined) report(verdict);
-    showProgress(summary, range.count);
-  };
-  if (range.jobs > 1) await runPool(range, onVerdict);
-  else {
-    for (let seed = range.from; seed < range.from + range.count; seed++) onVerdict(runSeed(seed));
-  }
+    showProgress(summary, count);
+  });
   if (process.stderr.isTTY) process.stderr.write("\n");
   for (const line of summary.lines()) console.log(line);
+  if (summary.seeds < count)
+    console.log(`${summary.seeds} of the ${count} seeds fit into ${budgetSec} s`);
   return summary.failures === 0 ? 0 : 1;
 }
 

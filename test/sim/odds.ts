@@ -11,6 +11,8 @@ export interface Odds {
   readonly load: LoadOdds;
   /** A member's clock is off by at most this, in parts of 1000. */
   readonly driftMax: number;
+  /** Written rows that a member keeps in memory; the others it reads from its store. */
+  readonly recentBytesMax: number;
   /** From the first event of a turn to its end. */
   readonly turnUsMax: number;
 }
@@ -112,6 +114,7 @@ export function drawOdds(random: Prng): Odds {
       compact: pick(0, 0, 100, 20),
     },
     driftMax: pick(0, 10, 150),
+    recentBytesMax: pick(0, 2_000, 16 << 20),
     turnUsMax: pick(1, 50, 1_000),
   };
 }

@@ -1,33 +1,91 @@
 // Seeds in the threads of a Piscina pool; verdicts come in the order in which they are ready.
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { Piscina } from "piscina";
+import { projectRoot } from "../support/paths.ts";
+import type { Focus } from "./focus.ts";
 import type { Verdict } from "./runSeed.ts";
 
+/** Survivors of a seed are few: a large nursery spares most of the collector's work. */
+const nurseryMegabytes = 192;
+
+/** What a thread is told. */
+export interface SeedTask {
+  readonly seed: number;
+  readonly focus?: Focus | undefined;
+}
+
+export interface PoolOptions {
+  readonly from: number;
+  readonly count: number;
+  readonly jobs: number;
+  readonly focus?: Focus | undefined;
+  /** Seeds that have not begun when this says so do not run. */
+  readonly isOver?: () => boolean;
+  /** A seed that takes longer is ended and told to `onHang`; without it seeds take as long as they do. */
+  readonly seedMsMax?: number;
+  readonly onHang?: (seed: number) => void;
+  /** Where the simulator and what it runs lie; the project by default. */
+  readonly tree?: string;
+}
+
 export async function runPool(
-  { from, count, jobs }: { from: number; count: number; jobs: number },
+  options: PoolOptions,
   onVerdict: (verdict: Verdict) => void,
 ): Promise<void> {
-  const pool = new Piscina<number, Verdict>({
-    ...workerFile(),
+  const { from, count, jobs, tree = projectRoot } = options;
+  const pool = new Piscina<SeedTask, Verdict>({
+    ...workerFile(tree),
     name: "judgeSeed",
     minThreads: jobs,
     maxThreads: jobs,
     concurrentTasksPerWorker: 1,
-    maxQueue: count,
+    resourceLimits: { maxYoungGenerationSizeMb: nurseryMegabytes },
   });
+  let isEnding = false;
+  // A thread that was ended for taking too long gets a successor, which may find its tree gone.
+  pool.on("error", (error: unknown) => {
+    if (!isEnding) throw error;
+  });
+  let next = from;
+  const work = async (): Promise<void> => {
+    while (next < from + count && options.isOver?.() !== true) {
+      const seed = next++;
+      const verdict = await runOne(pool, seed, options);
+      if (verdict === undefined) options.onHang?.(seed);
+      else onVerdict(verdict);
+    }
+  };
   try {
-    const seeds = Array.from({ length: count }, (_, i) => from + i);
-    await Promise.all(seeds.map(async (seed) => onVerdict(await pool.run(seed))));
+    await Promise.all(Array.from({ length: jobs }, work));
   } finally {
+    isEnding = true;
     await pool.destroy();
   }
 }
 
+/** @returns undefined when it took too long. */
+async function runOne(
+  pool: Piscina<SeedTask, Verdict>,
+  seed: number,
+  { seedMsMax, focus }: PoolOptions,
+): Promise<Verdict | undefined> {
+  if (seedMsMax === undefined) return await pool.run({ seed, focus });
+  const signal = AbortSignal.timeout(seedMsMax);
+  try {
+    return await pool.run({ seed, focus }, { signal });
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
+}
+
 /** The compiled worker, or its source with what reads TypeScript in front. */
-function workerFile(): { readonly filename: string; readonly execArgv?: string[] } {
+function workerFile(tree: string): { readonly filename: string; readonly execArgv?: string[] } {
   const compiled = new URL("../../workers/seed.js", import.meta.url);
-  if (existsSync(compiled)) return { filename: compiled.href };
-  const source = fileURLToPath(new URL("../../workers/seed.ts", import.meta.url));
-  return { filename: source, execArgv: ["--import", "tsx"] };
+  if (tree === projectRoot && existsSync(compiled)) return { filename: compiled.href };
+  return {
+    filename: join(tree, "workers/seed.ts"),
+    execArgv: ["--import", import.meta.resolve("tsx")],
+  };
 }

@@ -1,21 +1,53 @@
 // What the operations of a run did to each key, as calls of registers.
+import { orderFault, type StoreCall } from "./checkers/order.ts";
 import { checkRegister, type RegisterCall } from "./checkers/registers.ts";
 import { type Guard, markerKey, type Operation } from "./operation.ts";
+import { Violation } from "./violation.ts";
 
 type Part = Pick<RegisterCall, "found" | "wrote">;
 
-/** @throws {Violation} when the history of some key is not linearizable. */
-export function checkRegisters(operations: readonly Operation[], keys: readonly string[]): void {
+/**
+ * @param revisionOf of a write that is known to have happened, answered or not; without it each key is
+ *        searched by itself.
+ * @throws {Violation} when the history of some key, or of all of them together, is not linearizable.
+ */
+export function checkRegisters(
+  operations: readonly Operation[],
+  keys: readonly string[],
+  revisionOf?: (op: Operation) => number | undefined,
+): void {
   const byKey = new Map<string, RegisterCall[]>();
+  const storeCalls: StoreCall[] = [];
   for (const op of operations) {
     if (op.state === "failed" || op.state === "open") continue;
-    for (const [key, part] of partsOf(op, keys)) {
+    const parts = partsOf(op, keys);
+    const made = revisionOf?.(op);
+    const revision = op.state === "done" ? op.revision : made;
+    if (revision !== undefined && parts.length > 0)
+      storeCalls.push({ op, revision, madeRevision: made !== undefined, ...effectsOf(parts) });
+    for (const [key, part] of parts) {
       const calls = byKey.get(key) ?? [];
       calls.push({ op, callUs: op.callUs, returnUs: op.returnUs, ...part });
       byKey.set(key, calls);
     }
   }
+  const fault = revisionOf === undefined ? "no revisions" : orderFault(storeCalls);
+  if (fault === undefined) return;
   for (const [key, calls] of byKey) checkRegister(key, calls);
+  if (revisionOf !== undefined)
+    throw new Violation("registers", `no order explains all keys together: ${fault}`);
+}
+
+function effectsOf(
+  parts: readonly (readonly [string, Part])[],
+): Pick<StoreCall, "found" | "wrote"> {
+  const found = new Map<string, string | undefined>();
+  const wrote = new Map<string, string | undefined>();
+  for (const [key, part] of parts) {
+    if (part.found !== undefined) found.set(key, part.found.value);
+    if (part.wrote !== undefined) wrote.set(key, part.wrote.value);
+  }
+  return { found, wrote };
 }
 
 function partsOf(op: Operation, keys: readonly string[]): readonly (readonly [string, Part])[] {

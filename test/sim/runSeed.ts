@@ -48,7 +48,7 @@ export function runSeed(seed: number, options: SeedOptions = {}): Verdict {
     checkProgress(cluster);
     cluster.judges.writes.finish();
     const { operations, keys } = cluster.workload;
-    checkRegisters(operations, keys);
+    checkRegisters(operations, keys, (op) => cluster.judges.writes.revisionOf(op));
   });
   const { operations } = cluster.workload;
   return {

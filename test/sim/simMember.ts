@@ -102,6 +102,7 @@ export class SimMember {
         incarnation: this.#incarnation,
         timing: defaultTiming,
         members: [],
+        recentBytesMax: this.#world.odds.recentBytesMax,
       },
       {
         clock: this.clock,

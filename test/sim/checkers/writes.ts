@@ -27,6 +27,11 @@ export class Writes {
     if (op.action.kind === "delete") this.#deletes.push(op);
   }
 
+  /** Where an operation was seen to happen, answered or not; complete after `finish`. */
+  revisionOf(op: Operation): number | undefined {
+    return this.#revisions.get(op);
+  }
+
   /** A revision was applied for the first time. */
   onRevision(revision: number, changes: readonly AppliedChange[], nowUs: number): void {
     const put = changes.find(({ pair }) => pair !== undefined);
@@ -99,7 +104,7 @@ export class Writes {
           action.kind === "delete" && action.key === key && callUs <= appliedUs && floor < revision,
       );
       check(at >= 0, name, () => `nobody deleted ${key} at ${revision}`);
-      unknown.splice(at, 1);
+      for (const op of unknown.splice(at, 1)) this.#revisions.set(op, revision);
     }
   }
 }

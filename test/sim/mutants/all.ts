@@ -1,0 +1,7 @@
+// The list, in the order of the table.
+import { memberMutants } from "./member.ts";
+import type { Mutant } from "./mutant.ts";
+import { raftMutants } from "./raft.ts";
+import { storeMutants } from "./store.ts";
+
+export const allMutants: readonly Mutant[] = [...raftMutants, ...memberMutants, ...storeMutants];

@@ -1,0 +1,44 @@
+// Seeds against one mutant, until a checker finds it.
+import { runPool } from "../pool.ts";
+import { type Mutant, MutantTree } from "./mutant.ts";
+
+/** A mutant that survives this many seeds is not found. */
+export const mutantSeedsMax = 2_000;
+/** A seed takes tenths of a second; one that takes this long has been broken into going on for ever. */
+const seedMsMax = 60_000;
+
+export interface Find {
+  /** The lowest seed that found it; undefined: none did. */
+  readonly seed: number | undefined;
+  readonly checker: string;
+  readonly message: string;
+  readonly seeds: number;
+  readonly seconds: number;
+}
+
+export async function hunt(
+  mutant: Mutant,
+  { jobs, seedsMax = mutantSeedsMax }: { jobs: number; seedsMax?: number },
+): Promise<Find> {
+  const startedMs = performance.now();
+  const tree = await MutantTree.create();
+  let [seeds, seed] = [0, Number.POSITIVE_INFINITY];
+  let [checker, message] = ["", ""];
+  const onFound = (at: number, by: string, why: string): void => {
+    if (at < seed) [seed, checker, message] = [at, by, why];
+  };
+  try {
+    await tree.plant(mutant);
+    const range = { from: 1, count: seedsMax, jobs, tree: tree.root, focus: mutant.focus };
+    const bounds = { seedMsMax, onHang: (at: number) => onFound(at, "hang", "no end") };
+    await runPool({ ...range, ...bounds, isOver: () => seed !== Infinity }, (verdict) => {
+      seeds++;
+      const { violation } = verdict;
+      if (violation) onFound(verdict.seed, violation.checker, violation.message);
+    });
+  } finally {
+    await tree.dispose();
+  }
+  const seconds = (performance.now() - startedMs) / 1000;
+  return { seed: seed === Infinity ? undefined : seed, checker, message, seeds, seconds };
+}

@@ -1,0 +1,253 @@
+// Bugs of consensus: elections, replication, commits, reads.
+import type { Mutant } from "./mutant.ts";
+
+const freshReads = "read index on a fresh leader";
+const singleNode = "single-node cluster answers before its hard state is durable";
+const preVote = "pre-vote deadlock";
+
+const elections: readonly Mutant[] = [
+  {
+    name: "a vote leaves before it is on disk",
+    trap: "own",
+    file: "src/raft/election.ts",
+    find: `  core.sendAfterPersist({ kind: "voteReply", from: core.id, to: from, term, pre, granted });`,
+    replace: `  core.send({ kind: "voteReply", from: core.id, to: from, term, pre, granted });`,
+  },
+  {
+    name: "a member votes twice in a term",
+    trap: "own",
+    file: "src/raft/election.ts",
+    find: `const mayVote = core.vote === from || free ||`,
+    replace: `const mayVote = core.vote !== core.id ||`,
+  },
+  {
+    name: "a new term keeps the vote of the old one",
+    trap: "own",
+    file: "src/raft/core.ts",
+    find: `    this.vote = noMember;\n    this.acceptedIndex`,
+    replace: `    this.acceptedIndex`,
+  },
+  {
+    name: "a vote for a log that is behind",
+    trap: "own",
+    file: "src/raft/election.ts",
+    find: `mayVote && core.log.isUpToDate({ lastIndex, lastTerm });`,
+    replace: `mayVote && (lastIndex >= 0 || core.log.isUpToDate({ lastIndex, lastTerm }));`,
+  },
+  {
+    name: "the longer log wins, whatever its last term",
+    trap: "own",
+    file: "src/raft/log.ts",
+    find: `return end.lastTerm > term || (end.lastTerm === term && end.lastIndex >= this.last);`,
+    replace: `return end.lastTerm >= term || end.lastIndex >= this.last;`,
+  },
+  {
+    name: "half of the votes win",
+    trap: "own",
+    file: "src/raft/quorum.ts",
+    find: `if (voters.length === 0 || granted >= majority) return "won";`,
+    replace: `if (voters.length === 0 || granted >= majority - 1) return "won";`,
+  },
+  {
+    name: "a candidate counts its vote before it is on disk",
+    trap: singleNode,
+    file: "src/raft/election.ts",
+    find: `  if (core.durability.term !== core.term || core.durability.vote !== core.id) return;`,
+    replace: `  if (core.term === 0) return;`,
+  },
+  {
+    name: "a refused pre-vote hides the higher term",
+    trap: preVote,
+    file: "src/raft/step.ts",
+    find: `      refuseStaleVote(core, message);\n      return;`,
+    replace: `      return;`,
+  },
+  {
+    name: "stale leaders are not told of the term",
+    trap: preVote,
+    file: "src/raft/step.ts",
+    find: `      refuseStaleLeader(core, message.from);\n      return;`,
+    replace: `      return;`,
+  },
+  {
+    name: "a leader is believed in for ever",
+    trap: preVote,
+    file: "src/raft/election.ts",
+    find: `  return core.role === "leader" || core.electionElapsed < core.config.electionTicksMin;`,
+    replace: `  return true;`,
+  },
+  {
+    name: "an election is never held again",
+    trap: preVote,
+    file: "src/raft/election.ts",
+    find: `  core.electionElapsed = 0;\n  core.drawElectionTicks();\n}`,
+    replace: `  core.electionElapsed = Number.NEGATIVE_INFINITY;\n}`,
+  },
+];
+
+const replication: readonly Mutant[] = [
+  {
+    name: "entries of earlier terms are committed by counting",
+    trap: "own",
+    file: "src/raft/leader.ts",
+    find: `  if (index <= log.commit || log.term(index) !== core.term) return;`,
+    replace: `  if (index <= log.commit) return;`,
+  },
+  {
+    name: "half of the members commit",
+    trap: "own",
+    file: "src/raft/quorum.ts",
+    find: `  const majority = majorityOf(voters);\n  return ascending`,
+    replace: `  const majority = Math.max(1, majorityOf(voters) - 1);\n  return ascending`,
+  },
+  {
+    name: "an answer leaves before the entries are on disk",
+    trap: "own",
+    file: "src/raft/follower.ts",
+    find: `  core.sendAfterPersist({
+    kind: "appendReply",
+    ...core.replyTo(to),
+    rejected: false,`,
+    replace: `  core.send({
+    kind: "appendReply",
+    ...core.replyTo(to),
+    rejected: false,`,
+  },
+  {
+    name: "the leader counts its own entries before they are on disk",
+    trap: singleNode,
+    file: "src/raft/leader.ts",
+    find: `  leadership.acked.set(core.id, core.durability.index);`,
+    replace: `  leadership.acked.set(core.id, core.log.last);`,
+  },
+  {
+    name: "a single member commits what it has not synced",
+    trap: singleNode,
+    file: "src/raft/leader.ts",
+    find: `  for (const data of datas) append(core, EntryKind.normal, data);`,
+    replace: `  for (const data of datas) append(core, EntryKind.normal, data);
+  if (leadership.peers.size === 0) {
+    leadership.acked.set(core.id, core.log.last);
+    advanceCommit(core, leadership);
+  }`,
+    focus: { members: 1 },
+  },
+  {
+    name: "committed entries are applied before they are on disk",
+    trap: "own",
+    file: "src/raft/node.ts",
+    find: `    return LogIndex(Math.min(log.commit, durability.index));\n  }\n\n  #takeCommitted`,
+    replace: `    return LogIndex(Math.max(log.commit, durability.index * 0));\n  }\n\n  #takeCommitted`,
+  },
+  {
+    name: "a cut end of the log still counts as on disk",
+    trap: "own",
+    file: "src/raft/follower.ts",
+    find: `    core.durability.cut(LogIndex(first.index - 1));\n    core.configurations.cut`,
+    replace: `    core.configurations.cut`,
+  },
+  {
+    name: "the entry before an append is not compared",
+    trap: "own",
+    file: "src/raft/follower.ts",
+    find: `!log.matches({ index: message.prevIndex, term: message.prevTerm })) {`,
+    replace: `log.last < message.prevIndex) {`,
+  },
+  {
+    name: "entries that are there already are not compared",
+    trap: "own",
+    file: "src/raft/follower.ts",
+    find: `if (entry === undefined || !log.matches(entry)) break;`,
+    replace: `if (entry === undefined || entry.index > log.last) break;`,
+  },
+  {
+    name: "an append cuts the log behind it although nothing differs",
+    trap: "own",
+    file: "src/raft/follower.ts",
+    find: `if (entry === undefined || !log.matches(entry)) break;`,
+    replace: `if (entry === undefined || same >= known) break;`,
+  },
+  {
+    name: "a follower commits beyond what matches",
+    trap: "own",
+    file: "src/raft/follower.ts",
+    find: `log.commitTo(LogIndex(Math.min(message.commit, last)));`,
+    replace: `log.commitTo(LogIndex(Math.min(message.commit, log.last)));`,
+  },
+  {
+    name: "a heartbeat tells a commit that the follower may not have",
+    trap: "own",
+    file: "src/raft/leader.ts",
+    find: `    const commit = LogIndex(Math.min(core.log.commit, peer.match));`,
+    replace: `    const { commit } = core.log;`,
+  },
+  {
+    name: "a rejected append is taken for an accepted one",
+    trap: "own",
+    file: "src/raft/leader.ts",
+    find: `  if (message.rejected) onRejected(`,
+    replace: `  if (message.rejected && message.hintTerm === core.term) onRejected(`,
+  },
+  {
+    name: "a lost append is never sent again",
+    trap: "own",
+    file: "src/raft/leader.ts",
+    find: `  if (peer.next > core.log.last || !peer.mayAppend) sendEmpty(core, peer);\n`,
+    replace: ``,
+  },
+];
+
+const reads: readonly Mutant[] = [
+  {
+    name: "a fresh leader answers reads before its barrier is committed",
+    trap: freshReads,
+    file: "src/raft/readIndex.ts",
+    find: `  if (log.commit < leadership.barrierIndex) return false;\n`,
+    replace: ``,
+  },
+  {
+    name: "reads ask nobody",
+    trap: freshReads,
+    file: "src/raft/readIndex.ts",
+    find: `  if (due && leaseHolds(core, leadership)) {`,
+    replace: `  if (due) {`,
+  },
+  {
+    name: "a lease without end answers reads",
+    trap: "own",
+    file: "src/raft/readIndex.ts",
+    find: `  if (core.config.readMode !== "lease" || leaseBroken) return false;
+  return core.now - leaseTick <= core.config.electionTicksMin - 2;`,
+    replace: `  return !leaseBroken && leaseTick >= 0;`,
+  },
+  {
+    name: "an answer to an earlier round confirms a later one",
+    trap: freshReads,
+    file: "src/raft/readIndex.ts",
+    find: `  leadership.readAcked.set(from, readId);`,
+    replace: `  leadership.readAcked.set(from, core.rounds.lastId);`,
+  },
+  {
+    name: "every life asks for reads under the same ids",
+    trap: freshReads,
+    file: "src/member/reads.ts",
+    find: `(options.incarnation % livesApart) * idsPerLife;`,
+    replace: `(options.incarnation * 0) % livesApart;`,
+  },
+  {
+    name: "a read is served before its index is applied",
+    trap: freshReads,
+    file: "src/member/reads.ts",
+    find: `    if (state.index <= applied) this.#makeDue(completions);`,
+    replace: `    if (state.index <= applied + 3) this.#makeDue(completions);`,
+  },
+  {
+    name: "lost reads are dropped silently",
+    trap: freshReads,
+    file: "src/member/reads.ts",
+    find: `      } else if (this.#tick - round.askedTick >= this.#retryTicks) {`,
+    replace: `      } else if (this.#tick - round.askedTick === -1) {`,
+  },
+];
+
+export const raftMutants: readonly Mutant[] = [...elections, ...replication, ...reads];
