@@ -115,7 +115,8 @@ const identities: readonly (readonly [RegExp, string])[] = [
   [/"(ClusterID|MemberID|ID|Leader|Raft ?Term|Raft ?Index|RaftAppliedIndex)" : \d+/gi, '"$1" : N'],
   [/"(DBSize|DB ?SizeInUse|DB ?size ?in ?use|Hash)" : \d+/gi, '"$1" : N'],
   [/"(name|Name|version|Version)"( ?: ?)"[^"]*"/g, '"$1"$2"TEXT"'],
-  [/\b[0-9a-f]{15,16}\b/g, "ID"],
+  // An id may begin with zeros, which are not printed.
+  [/\b(?:(?=\d*[a-f])[0-9a-f]{8,16}|\d{15,16})\b/g, "ID"],
   [
     /, \d+\.\d+\.\d+, \d+(\.\d+)? [kM]?B, (true|false), false, \d+, \d+, \d+,/g,
     ", VERSION, SIZE, $2, false, TERM, INDEX, INDEX,",
