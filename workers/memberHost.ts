@@ -12,14 +12,15 @@ import { bootMember } from "../src/member/boot.ts";
 import type { Member } from "../src/member/member.ts";
 import type { MemberInfo } from "../src/member/service.ts";
 import { FsLogDisk } from "../src/storage/diskFs.ts";
-import type { Engine } from "../src/storage/engine.ts";
 import { EngineFault } from "../src/storage/engineFault.ts";
-import { defaultMapBytes, LmdbEngine } from "../src/storage/lmdb.ts";
+import { defaultMapBytes } from "../src/storage/lmdb.ts";
+import { openLmdbHome } from "../src/storage/lmdbHome.ts";
 import { LogFault, type RaftLog } from "../src/storage/log.ts";
 import type { LogDisk } from "../src/storage/logDisk.ts";
-import { MemoryEngine } from "../src/storage/memory.ts";
+import { MemoryStoreHome } from "../src/storage/memoryHome.ts";
 import { openRaftLog } from "../src/storage/raftLog.ts";
 import { SharedDisk } from "../src/storage/sharedDisk.ts";
+import type { StoreHome, StoreMoment } from "../src/storage/storeHome.ts";
 import { BindError, binding } from "./bindError.ts";
 import { PeerDoor } from "./peerDoor.ts";
 
@@ -42,7 +43,7 @@ export class MemberHost {
   readonly #peers: PeerDoor;
   #member: Member | undefined;
   #raftLog: RaftLog | undefined;
-  #engine: Engine | undefined;
+  #home: StoreHome | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #turnRequested = false;
   #leaving = false;
@@ -121,7 +122,7 @@ export class MemberHost {
     const { id, clusterId, timing, watchProgressMs } = this.#data;
     const raftLog = this.#openLog(message);
     this.#raftLog = raftLog;
-    this.#engine = openEngine(message.folders?.store);
+    this.#home = openStoreHome(message.folders?.store, raftLog.base());
     const members = this.#openMesh(message.members);
     const { link } = this.#peers;
     const member = bootMember(
@@ -139,7 +140,7 @@ export class MemberHost {
         log: this.#log,
         link,
         raftLog,
-        engine: this.#engine,
+        engine: this.#home.engine,
         requestTurn: () => this.#requestTurn(),
         fail: (error) => this.#fail(error, { permanent: isPermanent(error) }),
         onLeader: ({ leader, role, term }) => {
@@ -248,15 +249,17 @@ export class MemberHost {
     try {
       this.#raftLog?.close();
     } finally {
-      const closed = this.#engine?.close() ?? Promise.resolve();
+      const closed = this.#home?.close() ?? Promise.resolve();
       closed.finally(() => process.exit(code));
     }
   }
 }
 
-function openEngine(directory: string | undefined): Engine {
-  if (directory === undefined) return new MemoryEngine({ defer: (run) => void setImmediate(run) });
-  return new LmdbEngine({ directory, mapBytes: defaultMapBytes });
+function openStoreHome(directory: string | undefined, logBase: StoreMoment): StoreHome {
+  if (directory === undefined) {
+    return new MemoryStoreHome({ defer: (run) => void setImmediate(run) });
+  }
+  return openLmdbHome({ directory, mapBytes: defaultMapBytes, logBase });
 }
 
 /**

@@ -18,7 +18,7 @@ import {
   tableCount,
 } from "./engine.ts";
 import { checkBatch } from "./engineBatch.ts";
-import { EngineFault } from "./engineFault.ts";
+import { faultOf } from "./lmdbFault.ts";
 import { LmdbPin } from "./lmdbPin.ts";
 import { framedBytes, RowFramer, unframeRow, unframeValue } from "./lmdbRows.ts";
 import {
@@ -44,8 +44,6 @@ const pageBytes = 4096;
 const mapSlackBytes = 1024 * 1024;
 /** Address space that a new pin finds free: what may be written before it is lost. */
 const pinRoomBytes = 4 * 1024 * 1024 * 1024;
-/** A disk with less than this is taken for full when LMDB could not write. */
-const fullBelowBytes = 1024 * 1024;
 
 type Done = (error: Error | undefined) => void;
 
@@ -57,13 +55,14 @@ export class LmdbEngine implements Engine {
   #reader: Txn;
   #mapBytes: number;
   #busy = false;
-  #onIdle: (() => void) | undefined;
+  #closed = false;
+  #waiting: (() => void)[] = [];
   readonly #pins = new Set<LmdbPin>();
 
   /** @throws {EngineFault} when it cannot be opened. */
   constructor(options: LmdbOptions) {
     this.#directory = options.directory;
-    fs.mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+    makeDirectory(options.directory);
     const used = fileBytes(path.join(options.directory, "data.mdb"));
     this.#mapBytes = Math.max(options.mapBytes, 2 ** Math.ceil(Math.log2(2 * used + pageBytes)));
     this.#env = new nodeLmdb.Env();
@@ -136,15 +135,29 @@ export class LmdbEngine implements Engine {
     return pin;
   }
 
-  async close(): Promise<void> {
-    if (this.#busy) {
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-      });
-    }
+  /** Runs `run` once no batch is under way, at once if there is none. */
+  whenIdle(run: () => void): void {
+    if (this.#busy) this.#waiting.push(run);
+    else run();
+  }
+
+  /** @throws {Mistake} while a batch is under way. */
+  closeNow(): void {
+    assert(!this.#busy, "no batch is under way");
+    if (this.#closed) return;
+    this.#closed = true;
     this.#closePins();
     this.#reader.abort();
     this.#env.close();
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.whenIdle(() => {
+        this.closeNow();
+        resolve();
+      });
+    });
   }
 
   #operations(batch: EngineBatch, bytes: number): BatchOperation[] {
@@ -170,8 +183,15 @@ export class LmdbEngine implements Engine {
       if (error === null) this.#renewReader();
       this.#busy = false;
       done(error === null ? undefined : faultOf(error, this.#directory));
-      if (!this.#busy) this.#onIdle?.();
+      this.#tellIdle();
     });
+  }
+
+  // Whoever waited may begin another batch: the others then wait for that one too.
+  #tellIdle(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const run of waiting) this.whenIdle(run);
   }
 
   // The kept transaction moves to the newest state, and frees the pages of the old one.
@@ -222,6 +242,14 @@ function closed(cursor: Cursor): undefined {
   cursor.close();
 }
 
+function makeDirectory(directory: string): void {
+  try {
+    fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw faultOf(error, path.dirname(directory));
+  }
+}
+
 function fileBytes(file: string): number {
   return fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
@@ -232,17 +260,4 @@ function fileBytes(file: string): number {
 function freshSpelling(directory: string): string {
   const bits = randomBytes(4).readUInt32BE(0).toString(2);
   return directory + bits.replaceAll("0", "/").replaceAll("1", "/.");
-}
-
-// LMDB reports a write that was cut short as EIO, and that is how a disk fills up.
-function faultOf(error: unknown, directory: string): EngineFault {
-  const why = error instanceof Error ? error.message : String(error);
-  const cutShort = why.startsWith("Input/output error") && freeBytes(directory) < fullBelowBytes;
-  const noSpace = cutShort || why.startsWith("No space left");
-  return new EngineFault(noSpace ? { kind: "noSpace" } : { kind: "io", why }, { cause: error });
-}
-
-function freeBytes(directory: string): number {
-  const { bavail, bsize } = fs.statfsSync(directory);
-  return bavail * bsize;
 }

@@ -1,6 +1,6 @@
 // Rows as LMDB holds them (drawn in tables.ts): framing for a batch, checking on the way back.
 import { equalBytes } from "../base/bytes.ts";
-import { crc32c } from "./crc.ts";
+import { crc32c } from "../base/crc.ts";
 import type { EngineBatch, EngineRow, Table } from "./engine.ts";
 import { EngineFault } from "./engineFault.ts";
 import { rowHeadBytes } from "./tables.ts";

@@ -27,7 +27,9 @@ export class MemoryEngine implements Engine {
   readonly #tables: readonly SortedRows[];
   #busy = false;
   #dead = false;
-  #waiting: (() => void) | undefined;
+  #closed = false;
+  #waiting: (() => void)[] = [];
+  readonly #pins = new Set<MemoryPin>();
   #inUseBytes = 0;
 
   constructor(options: MemoryEngineOptions, tables?: readonly SortedRows[]) {
@@ -61,6 +63,7 @@ export class MemoryEngine implements Engine {
 
   submit(batch: EngineBatch, done: (error: Error | undefined) => void): void {
     assert(!this.#busy, "one batch at a time");
+    assert(!this.#closed, "an open engine");
     checkBatch(batch);
     this.#busy = true;
     this.#options.defer(() => {
@@ -68,7 +71,7 @@ export class MemoryEngine implements Engine {
       this.#apply(batch);
       this.#busy = false;
       done(undefined);
-      this.#waiting?.();
+      this.#tellIdle();
     });
   }
 
@@ -77,17 +80,46 @@ export class MemoryEngine implements Engine {
   }
 
   pin(): PinnedRows {
-    return new MemoryPin(this.#tables.map((rows) => rows.frozen()));
+    assert(!this.#closed, "an open engine");
+    const pin = new MemoryPin(
+      this.#tables.map((rows) => rows.frozen()),
+      (closed) => this.#pins.delete(closed),
+    );
+    this.#pins.add(pin);
+    return pin;
+  }
+
+  /** Runs `run` once no batch is under way, at once if there is none. */
+  whenIdle(run: () => void): void {
+    if (this.#busy) this.#waiting.push(run);
+    else run();
+  }
+
+  /** @throws {Mistake} while a batch is under way. */
+  closeNow(): void {
+    assert(!this.#busy, "no batch is under way");
+    this.#closed = true;
+    for (const pin of [...this.#pins]) pin.close();
   }
 
   close(): Promise<void> {
-    if (!this.#busy) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#waiting = resolve;
+      this.whenIdle(() => {
+        this.closeNow();
+        resolve();
+      });
     });
   }
 
+  // Whoever waited may begin another batch: the others then wait for that one too.
+  #tellIdle(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const run of waiting) this.whenIdle(run);
+  }
+
   #rows(table: Table): SortedRows {
+    assert(!this.#closed, "an open engine");
     const rows = this.#tables[table];
     assert(rows !== undefined, `table ${table}`);
     return rows;

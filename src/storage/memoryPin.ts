@@ -1,4 +1,5 @@
 // A moment of a MemoryEngine: chunks of rows that nobody changes any more.
+import { assert } from "../base/assert.ts";
 import { compareBytes, copyBytes } from "../base/bytes.ts";
 import type { EngineRow, PinnedRows, Table, TableRow } from "./engine.ts";
 
@@ -10,10 +11,12 @@ export class MemoryPin implements PinnedRows {
   #chunk = 0;
   #at = 0;
   #isOpen = true;
+  readonly #onClose: (pin: MemoryPin) => void;
 
   /** @param tables by number. */
-  constructor(tables: readonly Chunks[]) {
+  constructor(tables: readonly Chunks[], onClose: (pin: MemoryPin) => void) {
     this.#tables = tables;
+    this.#onClose = onClose;
   }
 
   get isOpen(): boolean {
@@ -21,6 +24,7 @@ export class MemoryPin implements PinnedRows {
   }
 
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
+    assert(this.#isOpen, "an open pin");
     for (const chunk of this.#tables[table] ?? []) {
       const row = chunk.find((each) => compareBytes(each.key, key) === 0);
       if (row !== undefined) return copyBytes(row.value);
@@ -29,6 +33,7 @@ export class MemoryPin implements PinnedRows {
   }
 
   next(visit: (row: TableRow) => boolean): boolean {
+    assert(this.#isOpen, "an open pin");
     for (; this.#table < this.#tables.length; this.#table++, this.#chunk = 0) {
       const chunks = this.#tables[this.#table] ?? [];
       for (; this.#chunk < chunks.length; this.#chunk++, this.#at = 0) {
@@ -49,7 +54,9 @@ export class MemoryPin implements PinnedRows {
   }
 
   close(): void {
+    if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#tables = [];
+    this.#onClose(this);
   }
 }

@@ -19,8 +19,8 @@
 // A sector never holds two batches: a torn write cannot hurt the batch before.
 import { assert } from "../base/assert.ts";
 import { LogIndex, MemberId, Term } from "../base/brand.ts";
+import { crc32c } from "../base/crc.ts";
 import type { Entry, HardState, Membership, RefillFloor, SnapshotMeta } from "../raft/types.ts";
-import { crc32c } from "./crc.ts";
 
 export const sectorBytes = 512;
 export const batchHeadBytes = 64;

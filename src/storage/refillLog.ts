@@ -8,8 +8,8 @@
 //  4. the note is removed.
 // A note whose batch was not written yet makes the next opening do 2 to 4 again.
 import { LogIndex, MemberId, noMember, Term } from "../base/brand.ts";
+import { crc32c } from "../base/crc.ts";
 import type { RefillFloor } from "../raft/types.ts";
-import { crc32c } from "./crc.ts";
 import { LogFault } from "./log.ts";
 import type { LogDisk, SegmentFile } from "./logDisk.ts";
 import type { LogFileOptions } from "./logFile.ts";

@@ -8,7 +8,7 @@
 //
 // Without its head no checksum of a segment can be judged, so that damage to it must not take both.
 // The head is durable before the file gets its name, so a named file without one is damaged.
-import { crc32c } from "./crc.ts";
+import { crc32c } from "../base/crc.ts";
 import { LogFault } from "./log.ts";
 import { viewOf } from "./record.ts";
 

@@ -1,8 +1,8 @@
 // What the log tests share: entries, options with every port faked, and a readable picture of a log.
 import { LogIndex, MemberId, Term } from "../../src/base/brand.ts";
+import { crc32c } from "../../src/base/crc.ts";
 import { type Log, silentLog } from "../../src/base/ports.ts";
 import type { Entry, HardState, Membership } from "../../src/raft/types.ts";
-import { crc32c } from "../../src/storage/crc.ts";
 import type { RaftLog } from "../../src/storage/log.ts";
 import type { LogDisk } from "../../src/storage/logDisk.ts";
 import type { RaftLogOptions } from "../../src/storage/openLog.ts";

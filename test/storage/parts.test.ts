@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { crc32c } from "../../src/storage/crc.ts";
+import { crc32c } from "../../src/base/crc.ts";
 import { EntryIndex } from "../../src/storage/entryIndex.ts";
 import { RecentEntries } from "../../src/storage/recentEntries.ts";
 import { SyncMode } from "../../src/storage/syncMode.ts";

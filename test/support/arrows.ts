@@ -17,7 +17,16 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   watch: ["base", "mvcc"],
   member: [
     ...["base", "proto", "raft", "storage/engine", "storage/log", "storage/raftLog"],
-    ...["transport/link", "transport/frame", "mvcc", "lease", "auth", "apply", "watch"],
+    ...[
+      "storage/storeHome",
+      "transport/link",
+      "transport/frame",
+      "mvcc",
+      "lease",
+      "auth",
+      "apply",
+      "watch",
+    ],
   ],
   api: ["base", "proto", "apply/command", "apply/outcome", "auth/tokens", "member", "grpc/call"],
   http2: ["base"],
@@ -36,7 +45,11 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
 export const pureRooms: readonly string[] = [
   ...["base", "raft", "mvcc", "lease", "auth", "apply", "watch", "member"],
   ...["storage/engine", "storage/memory", "storage/log", "storage/raftLog"],
+  ...["storage/storeHome", "storage/memoryHome"],
 ];
+
+/** Packages that a pure room may use: the same answer for the same arguments. */
+export const pureLibraries: readonly string[] = ["@node-rs/crc32"];
 
 /** Names of the outer world that a pure room may not use. */
 export const impureGlobals: readonly string[] = [

@@ -6,6 +6,7 @@ import {
   impureGlobals,
   isPure,
   mayImport,
+  pureLibraries,
   roomFileOf,
 } from "./arrows.ts";
 import {
@@ -94,7 +95,7 @@ function pureImports(file: SourceFile): readonly Untidy[] {
   const from = roomFileOf(file.path);
   if (from === undefined || !isPure(from)) return [];
   return importsOf(file)
-    .filter(({ specifier }) => !specifier.startsWith("."))
+    .filter(({ specifier }) => !specifier.startsWith(".") && !pureLibraries.includes(specifier))
     .map(({ specifier, line }) => ({
       path: file.path,
       line,

@@ -1,0 +1,280 @@
+// Stores of one member on disk: the one in use, and the one that is built from an image beside it.
+//
+//   <member>/store/data.mdb, lock.mdb            in use
+//   <member>/store.incoming-N/data.mdb, lock.mdb
+//   <member>/store.incoming-N/complete.json      index and term of the moment; written when all rows are
+//
+// A commit is one rename of data.mdb. What a crash leaves before and behind it, `incomingFate` decides.
+import fs from "node:fs";
+import path from "node:path";
+import { assert } from "../base/assert.ts";
+import { LogIndex, Term } from "../base/brand.ts";
+import type { TableRow } from "./engine.ts";
+import { writeJson } from "./jsonFile.ts";
+import { LmdbEngine } from "./lmdb.ts";
+import { faultOf } from "./lmdbFault.ts";
+import { type IncomingStore, incomingFate, type StoreHome, type StoreMoment } from "./storeHome.ts";
+
+/** Where tests let a process die, in this order. */
+export type HomeStep =
+  | ("begun" | "synced" | "finished" | "closed" | "renamed" | "opened" | "removed")
+  | "abandoned";
+
+export interface LmdbHomeOptions {
+  /** Of the store in use; incoming ones lie beside it. */
+  readonly directory: string;
+  readonly mapBytes: number;
+  /** What the log begins behind. */
+  readonly logBase: StoreMoment;
+  readonly onStep?: (step: HomeStep) => void;
+}
+
+const dataName = "data.mdb";
+const markerName = "complete.json";
+
+type Done = (error: Error | undefined) => void;
+
+/** @throws {EngineFault} when the store cannot be opened. */
+export function openLmdbHome(options: LmdbHomeOptions): LmdbStoreHome {
+  try {
+    settleIncoming(options);
+  } catch (error) {
+    throw faultOf(error, options.directory);
+  }
+  return new LmdbStoreHome(options, new LmdbEngine(options));
+}
+
+/** Finishes or undoes what an earlier life left between two steps. */
+function settleIncoming({ directory, logBase }: LmdbHomeOptions): void {
+  for (const incoming of incomingDirectories(directory)) {
+    const isThere = fs.existsSync(path.join(incoming, dataName));
+    const finished = isThere ? readMarker(incoming) : undefined;
+    if (incomingFate(finished, logBase) === "take") takePlace(incoming, directory);
+    fs.rmSync(incoming, { recursive: true, force: true });
+  }
+}
+
+/** One step, also for a crash. */
+function takePlace(incoming: string, directory: string): void {
+  fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  fs.renameSync(path.join(incoming, dataName), path.join(directory, dataName));
+  syncDirectory(directory);
+  syncDirectory(incoming);
+}
+
+/** Ascending numbers. */
+function incomingDirectories(directory: string): readonly string[] {
+  const prefix = `${path.basename(directory)}.incoming-`;
+  const parent = path.dirname(directory);
+  if (!fs.existsSync(parent)) return [];
+  return fs
+    .readdirSync(parent)
+    .filter((name) => name.startsWith(prefix))
+    .sort((a, b) => numberOf(a) - numberOf(b))
+    .map((name) => path.join(parent, name));
+}
+
+const numberOf = (name: string): number => Number(/\d+$/.exec(name)?.[0] ?? 0);
+
+/** Undefined when the store was never finished. */
+function readMarker(incoming: string): StoreMoment | undefined {
+  try {
+    const json: unknown = JSON.parse(fs.readFileSync(path.join(incoming, markerName), "utf8"));
+    if (typeof json !== "object" || json === null) return undefined;
+    const { index, term } = { index: undefined, term: undefined, ...json };
+    const isMoment = Number.isSafeInteger(index) && Number.isSafeInteger(term);
+    return isMoment ? { index: LogIndex(Number(index)), term: Term(Number(term)) } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const fd = fs.openSync(directory, "r");
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+export class LmdbStoreHome implements StoreHome {
+  readonly #options: LmdbHomeOptions;
+  #engine: LmdbEngine;
+  #incoming: LmdbIncoming | undefined;
+  #nextNumber = 1;
+  #dead = false;
+  /** Ends of abandoned stores, and files that are let go of on the pool. */
+  readonly #endings = new Set<Promise<void>>();
+
+  /** Use `openLmdbHome`. */
+  constructor(options: LmdbHomeOptions, engine: LmdbEngine) {
+    this.#options = options;
+    this.#engine = engine;
+  }
+
+  get engine(): LmdbEngine {
+    return this.#engine;
+  }
+
+  begin(): IncomingStore {
+    assert(this.#incoming === undefined, "one incoming store at a time");
+    const { directory, mapBytes, onStep } = this.#options;
+    const number = this.#nextNumber++;
+    const incoming = new LmdbIncoming(
+      { directory: `${directory}.incoming-${number}`, mapBytes, onStep },
+      {
+        swap: (done) => this.#swap(incoming, done),
+        onAbandon: () => {
+          this.#incoming = undefined;
+          this.#await(incoming.remove());
+        },
+      },
+    );
+    this.#incoming = incoming;
+    return incoming;
+  }
+
+  async close(): Promise<void> {
+    this.#dead = true;
+    await this.#incoming?.close();
+    await this.#engine.close();
+    await Promise.all(this.#endings);
+  }
+
+  #swap(incoming: LmdbIncoming, done: Done): void {
+    setImmediate(() => this.#engine.whenIdle(() => this.#swapNow(incoming, done)));
+  }
+
+  // Without a turn in between: nobody may find the old engine closed and the new one not there.
+  #swapNow(incoming: LmdbIncoming, done: Done): void {
+    if (this.#dead) return;
+    const { directory, onStep } = this.#options;
+    try {
+      // Kept open, the old file is not taken apart within the rename; that may take long.
+      const oldFile = fs.openSync(path.join(directory, dataName), "r");
+      this.#engine.closeNow();
+      incoming.engine.closeNow();
+      onStep?.("closed");
+      takePlace(incoming.directory, directory);
+      onStep?.("renamed");
+      this.#engine = new LmdbEngine(this.#options);
+      onStep?.("opened");
+      this.#incoming = undefined;
+      fs.rmSync(incoming.directory, { recursive: true, force: true });
+      onStep?.("removed");
+      this.#await(new Promise((resolve) => fs.close(oldFile, () => resolve())));
+    } catch (error) {
+      done(faultOf(error, directory));
+      return;
+    }
+    done(undefined);
+  }
+
+  // What cannot be removed now is removed by the next start.
+  #await(ending: Promise<void>): void {
+    const forget = (): void => void this.#endings.delete(ended);
+    const ended: Promise<void> = ending.then(forget, forget);
+    this.#endings.add(ended);
+  }
+}
+
+class LmdbIncoming implements IncomingStore {
+  readonly directory: string;
+  readonly engine: LmdbEngine;
+  readonly #home: { swap(done: Done): void; onAbandon(): void };
+  readonly #onStep: ((step: HomeStep) => void) | undefined;
+  #step: "open" | "busy" | "finished" | "committing" | "gone" = "open";
+  #finishing: Promise<void> = Promise.resolve();
+
+  constructor(
+    options: {
+      directory: string;
+      mapBytes: number;
+      onStep: ((step: HomeStep) => void) | undefined;
+    },
+    home: { swap(done: Done): void; onAbandon(): void },
+  ) {
+    this.directory = options.directory;
+    this.#onStep = options.onStep;
+    this.#home = home;
+    this.engine = new LmdbEngine(options);
+    this.#onStep?.("begun");
+  }
+
+  add(rows: readonly TableRow[], done: Done): void {
+    assert(this.#step === "open", "one step at a time");
+    this.#step = "busy";
+    this.engine.submit({ puts: rows, deletes: [] }, (error) => {
+      if (this.#step === "gone") return;
+      this.#step = "open";
+      done(error);
+    });
+  }
+
+  finish(at: StoreMoment, done: Done): void {
+    assert(this.#step === "open", "one step at a time");
+    this.#step = "busy";
+    this.#finishing = this.#finish(at).then(
+      () => this.#finished("finished", () => done(undefined)),
+      (error: unknown) => this.#finished("busy", () => done(faultOf(error, this.directory))),
+    );
+  }
+
+  commit(done: Done): void {
+    assert(this.#step === "finished", "only what is finished takes the place");
+    this.#step = "committing";
+    this.#home.swap(done);
+  }
+
+  abandon(): void {
+    if (this.#step === "gone") return;
+    assert(this.#step !== "committing", "a commit cannot be undone");
+    this.#step = "gone";
+    this.#home.onAbandon();
+  }
+
+  /** Stays on disk as it is. */
+  async close(): Promise<void> {
+    this.#step = "gone";
+    await this.#finishing;
+    await this.engine.close();
+  }
+
+  async remove(): Promise<void> {
+    await this.close();
+    await fs.promises.rm(this.directory, { recursive: true, force: true });
+    this.#onStep?.("abandoned");
+  }
+
+  // The environment leaves its last meta page to the next sync (noMetaSync): here it is.
+  async #finish({ index, term }: StoreMoment): Promise<void> {
+    const file = await fs.promises.open(path.join(this.directory, dataName), "r");
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    this.#onStep?.("synced");
+    await writeJson(path.join(this.directory, markerName), { index, term });
+    await fs.promises.open(path.dirname(this.directory), "r").then(syncAndClose);
+    this.#onStep?.("finished");
+  }
+
+  #finished(step: "finished" | "busy", tell: () => void): void {
+    // Out of the promise: what `done` throws must reach the thread as any other mistake.
+    setImmediate(() => {
+      if (this.#step === "gone") return;
+      this.#step = step;
+      tell();
+    });
+  }
+}
+
+async function syncAndClose(directory: fs.promises.FileHandle): Promise<void> {
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
