@@ -1,11 +1,21 @@
 #!/usr/bin/env node
 // Process entry: settings, cluster, what the user sees, and the order of leaving.
+import { readFileSync } from "node:fs";
 import { tuneHeapOfThreads } from "./base/system.ts";
+import type { Address } from "./cluster/address.ts";
 import { Cluster, type MemberNotice } from "./cluster/cluster.ts";
 import { type ClusterSeed, type MemberSeed, seedMembers } from "./cluster/identity.ts";
-import { SoloMember } from "./cluster/solo.ts";
+import { SoloMember, type SoloOptions } from "./cluster/solo.ts";
 import { StartError } from "./cluster/startError.ts";
-import { ConfigError, command, type DevConfig, type MemberProcessConfig } from "./config.ts";
+import {
+  command,
+  type DevConfig,
+  hasOnlyFlags,
+  type MemberProcessConfig,
+} from "./config/command.ts";
+import { ConfigError } from "./config/configError.ts";
+import { serveConfig } from "./config/serve.ts";
+import type { ServerUrl } from "./config/urls.ts";
 import { DataDirError } from "./storage/dataDirError.ts";
 
 async function runDev(config: DevConfig): Promise<void> {
@@ -26,15 +36,49 @@ async function runDev(config: DevConfig): Promise<void> {
 async function runMember(config: MemberProcessConfig): Promise<void> {
   const { name, initialCluster, token, dataDir, listenPeer, listenClient } = config;
   const { watchProgressMs, logLevel } = config;
-  const seed = seedMembers(
-    initialCluster.map((peer) => ({ name: peer.name, peerUrls: [peer.peerUrl] })),
-    token,
-  );
+  const members = initialCluster.map((peer) => ({ name: peer.name, peerUrls: [peer.peerUrl] }));
+  await runSolo({
+    ...{ ...seedOf(name, members, token), dataDir, listenPeer, listenClient },
+    ...{ watchProgressMs, logLevel },
+    ...(config.advertiseClientUrl === undefined ? {} : { clientUrl: config.advertiseClientUrl }),
+  });
+}
+
+async function runServe(args: readonly string[]): Promise<void> {
+  const config = serveConfig({
+    args,
+    environment: process.env,
+    readFile: (path) => readFileSync(path, "utf8"),
+  });
+  for (const warning of config.warnings) complain(warning);
+  const { name, initialCluster, token, dataDir, timing, watchProgressMs, logLevel } = config;
+  const members = initialCluster.map((member) => ({
+    name: member.name,
+    peerUrls: member.peerUrls.map(({ text }) => text),
+  }));
+  const [clientUrl] = config.advertiseClientUrls;
+  await runSolo({
+    ...{ ...seedOf(name, members, token), dataDir, timing, watchProgressMs, logLevel },
+    listenPeer: onlyAddress("listen-peer-urls", config.listenPeers),
+    listenClient: onlyAddress("listen-client-urls", config.listenClients),
+    ...(clientUrl === undefined ? {} : { clientUrl }),
+  });
+}
+
+function seedOf(
+  name: string,
+  members: readonly Omit<MemberSeed, "id">[],
+  token: string,
+): { seed: ClusterSeed; self: MemberSeed } {
+  const seed = seedMembers(members, token);
   const self = seed.members.find((member) => member.name === name);
   if (self === undefined) throw new ConfigError(`--initial-cluster does not name ${name}`);
+  return { seed, self };
+}
+
+async function runSolo(options: SoloOptions): Promise<void> {
   const member = new SoloMember({
-    ...{ seed, self, dataDir, listenPeer, listenClient, watchProgressMs, logLevel },
-    ...(config.advertiseClientUrl === undefined ? {} : { clientUrl: config.advertiseClientUrl }),
+    ...options,
     onMember: (notice) => {
       report(notice);
       // Nothing is left to do here: whoever watches this process shall see it end.
@@ -44,7 +88,7 @@ async function runMember(config: MemberProcessConfig): Promise<void> {
   const signal = onSignal(() => member.close());
   try {
     await member.start();
-    welcome(member, { self, seed, dataDir });
+    welcome(member, options);
     await member.leaderKnown();
     say(`ready ETCDCTL_ENDPOINTS=${member.clientUrl.replace(/^http:\/\//, "")}`);
   } catch (error) {
@@ -52,10 +96,17 @@ async function runMember(config: MemberProcessConfig): Promise<void> {
   }
 }
 
-function welcome(
-  { clientUrl }: SoloMember,
-  { self, seed, dataDir }: { self: MemberSeed; seed: ClusterSeed; dataDir: string },
-): void {
+/** @throws {ConfigError} for what is not built yet. */
+function onlyAddress(flag: string, urls: readonly ServerUrl[]): Address {
+  const [first] = urls;
+  if (first === undefined || urls.length > 1) {
+    throw new ConfigError(`--${flag}: more than one URL is not built yet`);
+  }
+  if (first.isTls) throw new ConfigError(`--${flag}: TLS is not built yet`);
+  return first.address;
+}
+
+function welcome({ clientUrl }: SoloMember, { self, seed, dataDir }: SoloOptions): void {
   const { name, id, peerUrls } = self;
   const count = seed.members.length;
   say(
@@ -127,7 +178,9 @@ function complain(text: string): void {
 
 tuneHeapOfThreads();
 try {
-  await command({ dev: runDev, member: runMember }).parseAsync();
+  const args = process.argv.slice(2);
+  if (hasOnlyFlags(args)) await runServe(args);
+  else await command({ dev: runDev, member: runMember, serve: runServe }).parseAsync();
 } catch (error) {
   if (
     error instanceof StartError ||
@@ -135,7 +188,7 @@ try {
     error instanceof DataDirError
   ) {
     complain(error.message);
-    process.exit(1);
+    process.exit(error instanceof ConfigError ? error.exitCode : 1);
   }
   throw error;
 }

@@ -19,3 +19,8 @@ export function parseAddress(text: string): Address | undefined {
   if (host === undefined || Number(port) > 65_535) return undefined;
   return { host, port: Number(port) };
 }
+
+/** Where a link to the peer with this URL is dialled: etcd's `http` becomes `ws`, with or without TLS. */
+export function linkUrl(peerUrl: string): string {
+  return peerUrl.replace(/^http/, "ws");
+}

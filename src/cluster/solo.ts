@@ -4,7 +4,7 @@ import { type LogLevel, systemLog } from "../base/system.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
 import { DataDirError } from "../storage/dataDirError.ts";
-import type { Address } from "./address.ts";
+import { type Address, linkUrl } from "./address.ts";
 import type { MemberNotice } from "./cluster.ts";
 import { type Home, openHome } from "./home.ts";
 import type { ClusterSeed, MemberSeed } from "./identity.ts";
@@ -13,7 +13,7 @@ import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor
 import { Waiters } from "./waiters.ts";
 
 export interface SoloOptions {
-  /** All members of the cluster; each has one peer URL, ws://host:port. */
+  /** All members of the cluster; their peer URLs are ws, wss, http or https. */
   readonly seed: ClusterSeed;
   /** The one that runs here. */
   readonly self: MemberSeed;
@@ -56,7 +56,7 @@ export class SoloMember {
       listen: listenClient,
       mesh: {
         listen: listenPeer,
-        remotePeers: others.map(({ id, peerUrls }) => ({ id, url: peerUrls[0] ?? "" })),
+        remotePeers: others.map(({ id, peerUrls }) => ({ id, url: linkUrl(peerUrls[0] ?? "") })),
       },
       timing: timing ?? defaultTiming,
       ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),

@@ -1,8 +1,8 @@
 // Command line → settings of one member: defaults, and one line for every mistake.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressText, parseAddress } from "../src/cluster/address.ts";
-import { command, type MemberProcessConfig } from "../src/config.ts";
+import { addressText, parseAddress } from "../../src/cluster/address.ts";
+import { command, type MemberProcessConfig } from "../../src/config/command.ts";
 
 const three = "m1=ws://a:1,m2=ws://[::1]:2,m3=ws://c.example:3";
 const needed = ["--name", "m2", "--data-dir", "d", "--initial-cluster", three];
@@ -13,6 +13,7 @@ async function member(args: readonly string[]): Promise<MemberProcessConfig | st
   let printed = "";
   const program = command({
     dev: async () => assert.fail("not this command"),
+    serve: async () => assert.fail("not this command"),
     member: async (settings) => {
       config = settings;
     },

@@ -1,7 +1,9 @@
 // Command line → frozen settings. Units are in the names; every mistake is one line.
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { LogLevel } from "./base/system.ts";
-import { type Address, addressText, parseAddress } from "./cluster/address.ts";
+import type { LogLevel } from "../base/system.ts";
+import { type Address, addressText, parseAddress } from "../cluster/address.ts";
+import { ConfigError } from "./configError.ts";
+import { etcdFlags } from "./etcdFlags.ts";
 
 export const membersMax = 9;
 
@@ -41,11 +43,8 @@ export interface PeerSetting {
 export interface Commands {
   dev(config: DevConfig): Promise<void>;
   member(config: MemberProcessConfig): Promise<void>;
-}
-
-/** Thrown for settings that cannot be; the message is one line for the user. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
+  /** @param args etcd's flags, as they were written. */
+  serve(args: readonly string[]): Promise<void>;
 }
 
 interface DevFlags {
@@ -77,7 +76,32 @@ export function command(commands: Commands): Command {
     .helpCommand(false);
   addDev(program, commands);
   addMember(program, commands);
+  addServe(program, commands);
   return program;
+}
+
+/** True for a command line of `etcd` with nothing but the name of the program changed. */
+export function hasOnlyFlags(args: readonly string[]): boolean {
+  const [first = ""] = args;
+  return first.startsWith("-") && !["-h", "--help"].includes(first);
+}
+
+function addServe(program: Command, commands: Commands): void {
+  program
+    .command("serve")
+    .description("run one member by etcd's own flags, ETCD_ variables or configuration file")
+    .usage("[etcd flags]")
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .helpOption("-h, --help", "list the flags")
+    .addHelpText("after", () => `\nFlags:\n${flagLines().join("\n")}`)
+    .action((_flags: unknown, self: Command) => commands.serve(self.args));
+}
+
+function flagLines(): readonly string[] {
+  return etcdFlags
+    .filter(({ use }) => use === "served")
+    .map(({ name, fallback }) => `  --${name}${fallback === "" ? "" : ` (default ${fallback})`}`);
 }
 
 function addDev(program: Command, commands: Commands): void {
