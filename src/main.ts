@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 // Process entry: settings, cluster, what the user sees, and the order of leaving.
+import { lookup, resolveSrv } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { tuneHeapOfThreads } from "./base/system.ts";
 import type { Address } from "./cluster/address.ts";
 import { Cluster, type MemberNotice } from "./cluster/cluster.ts";
 import { type ClusterSeed, type MemberSeed, seedMembers } from "./cluster/identity.ts";
 import { SoloMember, type SoloOptions } from "./cluster/solo.ts";
+import { discoverMembers } from "./cluster/srvDiscovery.ts";
 import { StartError } from "./cluster/startError.ts";
 import {
   command,
@@ -52,10 +54,13 @@ async function runServe(args: readonly string[]): Promise<void> {
   });
   for (const warning of config.warnings) complain(warning);
   const { name, initialCluster, token, dataDir, timing, watchProgressMs, logLevel } = config;
-  const members = initialCluster.map((member) => ({
-    name: member.name,
-    peerUrls: member.peerUrls.map(({ text }) => text),
-  }));
+  const members =
+    config.discoverySrv === undefined
+      ? initialCluster.map((member) => ({ name: member.name, peerUrls: texts(member.peerUrls) }))
+      : await discoverMembers(
+          { ...config.discoverySrv, self: { name, peerUrls: texts(config.advertisePeerUrls) } },
+          { resolveSrv, addresses },
+        );
   const [clientUrl] = config.advertiseClientUrls;
   await runSolo({
     ...{ ...seedOf(name, members, token), dataDir, timing, watchProgressMs, logLevel },
@@ -63,6 +68,12 @@ async function runServe(args: readonly string[]): Promise<void> {
     listenClient: onlyAddress("listen-client-urls", config.listenClients),
     ...(clientUrl === undefined ? {} : { clientUrl }),
   });
+}
+
+const texts = (urls: readonly ServerUrl[]): readonly string[] => urls.map(({ text }) => text);
+
+async function addresses(host: string): Promise<readonly string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address);
 }
 
 function seedOf(
