@@ -140,7 +140,7 @@ export class MemberHost {
         log: this.#log,
         link,
         raftLog,
-        engine: this.#home.engine,
+        home: this.#home,
         requestTurn: () => this.#requestTurn(),
         fail: (error) => this.#fail(error, { permanent: isPermanent(error) }),
         onLeader: ({ leader, role, term }) => {

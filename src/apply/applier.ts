@@ -1,7 +1,7 @@
 // Committed entries in, outcomes out. Everything here follows from the log alone, so that members that
 // applied the same entries hold the same state. Whole images of the state (image.ts) join here.
 import { assert } from "../base/assert.ts";
-import { LogIndex, type Revision, Term } from "../base/brand.ts";
+import { LogIndex, type MemberId, type Revision, Term } from "../base/brand.ts";
 import {
   type EtcdError,
   errLeaseNotFound,
@@ -29,7 +29,7 @@ import { decodeLeaseGrantRequest, decodeLeaseIdRequest } from "../proto/leaseCod
 import { Malformed } from "../proto/reader.ts";
 import { type Entry, EntryKind, type Membership } from "../raft/types.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
-import { batchOrigin, CommandKind, forEachCommand } from "./command.ts";
+import { type BatchOrigin, batchOrigin, CommandKind, forEachCommand } from "./command.ts";
 import { type Command, firstRefusal, type Gate, type Gates, orderedGates } from "./gates.ts";
 import { type Checkpoints, decodeCheckpoints, decodeExpiry, type Expiry } from "./leaseDuties.ts";
 import { checkpoint, expire, grant, grantRefusal, revoke } from "./leases.ts";
@@ -82,6 +82,11 @@ export class Applier {
     const origins = Origins.load(engine, "origin");
     const gates = orderedGates(options.gates ?? {});
     return new Applier(store, { members, lessor, origins, gates });
+  }
+
+  /** The last batch of this member that was applied. */
+  lastBatchOf(member: MemberId): BatchOrigin | undefined {
+    return this.#origins.last(member);
   }
 
   /** Index of the last entry whose changes are visible. */

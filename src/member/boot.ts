@@ -25,10 +25,9 @@ export const uncommittedBytesMax = 64 << 20;
  */
 export function bootMember(config: MemberConfig, ports: MemberPorts & { random: Random }): Member {
   const { recentBytesMax } = config;
-  const applier = Applier.open(
-    ports.engine,
-    recentBytesMax === undefined ? {} : { recentBytesMax },
-  );
+  const options = recentBytesMax === undefined ? {} : { recentBytesMax };
+  const openApplier = (): Applier => Applier.open(ports.home.engine, options);
+  const applier = openApplier();
   meet(config.id, ports.raftLog, applier);
   const raft = new RaftNode(
     {
@@ -54,7 +53,7 @@ export function bootMember(config: MemberConfig, ports: MemberPorts & { random: 
     wake: ports.requestTurn,
     progressTicks: progressTicksOf(config),
   });
-  return new Member(config, ports, { raft, applier, hub });
+  return new Member(config, ports, { raft, applier, hub, openApplier });
 }
 
 function progressTicksOf({ watchProgressMs, timing }: MemberConfig): number {

@@ -21,12 +21,14 @@ export interface Chores {
 }
 
 interface HashJob {
+  /** As asked for. */
+  readonly at: number;
   readonly run: HashRun;
   readonly completion: HashCompletion;
 }
 
 export class Jobs {
-  readonly #chores: Chores;
+  #chores: Chores;
   #hashes: HashJob[] = [];
   #settleWaiters: (() => void)[] = [];
 
@@ -40,10 +42,18 @@ export class Jobs {
       return;
     }
     try {
-      this.#hashes.push({ run: this.#chores.hash(revision), completion });
+      this.#hashes.push({ at: revision, run: this.#chores.hash(revision), completion });
     } catch (error) {
       completion.onRefused(refusalOf(error));
     }
+  }
+
+  /** The state was replaced by a newer one: hashes begin again. */
+  rebind(chores: Chores): void {
+    this.#chores = chores;
+    const hashes = this.#hashes;
+    this.#hashes = [];
+    for (const { at, completion } of hashes) this.addHash(at, completion);
   }
 
   addCompactionWaiter(done: () => void): void {

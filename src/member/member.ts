@@ -9,14 +9,16 @@ import type { Message } from "../raft/message.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { Ready } from "../raft/ready.ts";
 import { type Entry, EntryKind } from "../raft/types.ts";
-import type { Engine } from "../storage/engine.ts";
 import type { RaftLog } from "../storage/log.ts";
-import { decodeFrame } from "../transport/frame.ts";
+import type { StoreHome } from "../storage/storeHome.ts";
+import { decodeFrame, FrameKind, frameKind } from "../transport/frame.ts";
 import type { PeerLink } from "../transport/link.ts";
 import type { WatchHub } from "../watch/hub.ts";
 import { type MemberEvent, type MemberTiming, requestTicksMax } from "./events.ts";
+import { Images } from "./images.ts";
 import { Jobs } from "./jobs.ts";
 import { LeaderLoss } from "./leaderLoss.ts";
+import { type CompactionBounds, defaultCompactionBounds, LogCompaction } from "./logCompaction.ts";
 import { Outbox } from "./outbox.ts";
 import { answerAll, Pending } from "./pending.ts";
 import { Pump } from "./pump.ts";
@@ -57,6 +59,8 @@ export interface MemberConfig {
   readonly watchProgressMs?: number;
   /** Bytes of written rows that stay in memory; the store's own bound when left out. */
   readonly recentBytesMax?: number;
+  /** When the log lets go of entries. */
+  readonly compaction?: Partial<CompactionBounds>;
 }
 
 export interface MemberPorts {
@@ -64,7 +68,7 @@ export interface MemberPorts {
   readonly log: Log;
   readonly link: PeerLink;
   readonly raftLog: RaftLog;
-  readonly engine: Engine;
+  readonly home: StoreHome;
   /** Asks the owner to call `turn()` soon; many calls, one turn. */
   readonly requestTurn: () => void;
   /** The member can no longer be trusted or go on; the owner must take it down. */
@@ -73,16 +77,27 @@ export interface MemberPorts {
   readonly onLeader?: (status: MemberStatus) => void;
 }
 
+export interface MemberCore {
+  readonly raft: RaftNode;
+  readonly applier: Applier;
+  readonly hub: WatchHub;
+  /** The state of `home.engine`, which is another one after a snapshot. */
+  readonly openApplier: () => Applier;
+}
+
 export class Member implements MemberService {
   readonly #config: MemberConfig;
   readonly #ports: MemberPorts;
   readonly #raft: RaftNode;
-  readonly #applier: Applier;
+  readonly #openApplier: () => Applier;
+  #applier: Applier;
   readonly #pending: Pending;
   readonly #reads: Reads;
   readonly #outbox: Outbox;
   readonly #pump: Pump;
-  readonly #storeWriter: StoreWriter;
+  readonly #images: Images;
+  readonly #compaction: LogCompaction;
+  #storeWriter: StoreWriter;
   readonly #jobs: Jobs;
   readonly #hub: WatchHub;
   readonly #leaderLoss: LeaderLoss;
@@ -97,15 +112,12 @@ export class Member implements MemberService {
   #roundTicks = 0;
   #stopped = false;
 
-  constructor(
-    config: MemberConfig,
-    ports: MemberPorts,
-    core: { raft: RaftNode; applier: Applier; hub: WatchHub },
-  ) {
+  constructor(config: MemberConfig, ports: MemberPorts, core: MemberCore) {
     this.#config = config;
     this.#ports = ports;
     this.#raft = core.raft;
     this.#applier = core.applier;
+    this.#openApplier = core.openApplier;
     const waitTicksMax = requestTicksMax(config.timing);
     this.#pending = new Pending({
       self: config.id,
@@ -118,7 +130,22 @@ export class Member implements MemberService {
       waitTicksMax,
       retryTicks: Math.ceil(500 / config.timing.tickMs),
     });
-    this.#outbox = new Outbox(ports.link);
+    this.#images = new Images({
+      self: config.id,
+      incarnation: config.incarnation,
+      raft: core.raft,
+      home: ports.home,
+      link: ports.link,
+      log: ports.log,
+      wake: ports.requestTurn,
+    });
+    this.#compaction = new LogCompaction({
+      raft: core.raft,
+      log: ports.raftLog,
+      bounds: { ...defaultCompactionBounds, ...config.compaction },
+      heardTicksMax: config.timing.electionTicks,
+    });
+    this.#outbox = new Outbox(ports.link, (peer) => this.#images.want(peer));
     this.#pump = new Pump({
       raft: core.raft,
       log: ports.raftLog,
@@ -126,16 +153,12 @@ export class Member implements MemberService {
       hooks: {
         apply: (entries) => this.#apply(entries),
         onReads: (ready) => this.#onReads(ready),
+        onSnapshotSaved: () => this.#images.commit((error) => this.#onStoreReplaced(error)),
         wake: ports.requestTurn,
         fail: ports.fail,
       },
     });
-    this.#storeWriter = new StoreWriter({
-      clock: ports.clock,
-      engine: ports.engine,
-      source: core.applier,
-      onDone: (error) => this.#onBatchWritten(error),
-    });
+    this.#storeWriter = this.#newStoreWriter();
     this.#jobs = new Jobs(core.applier);
     this.#hub = core.hub;
     this.#leaderLoss = new LeaderLoss(config.timing);
@@ -164,7 +187,7 @@ export class Member implements MemberService {
 
   /** Frames that could not be decoded and were dropped. */
   get badFrames(): number {
-    return this.#badFrames;
+    return this.#badFrames + this.#images.badFrames;
   }
 
   handle(event: MemberEvent): void {
@@ -200,7 +223,9 @@ export class Member implements MemberService {
     this.#serveReads();
     // After the answers: an event never keeps its own put waiting.
     if (this.#hub.turn()) this.#ports.requestTurn();
-    this.#storeWriter.turn();
+    if (this.#images.turn(this.#storeWriter.isIdle)) this.#ports.requestTurn();
+    // A batch that began now would only have to be waited for: its rows are in the snapshot.
+    if (!this.#pump.isHeld) this.#storeWriter.turn();
     if (this.#jobs.step()) this.#ports.requestTurn();
   }
 
@@ -244,7 +269,7 @@ export class Member implements MemberService {
 
   status(): MemberStatus {
     const raft = this.#raft.status();
-    const size = this.#ports.engine.size();
+    const size = this.#ports.home.engine.size();
     return {
       id: raft.id,
       role: raft.role,
@@ -270,6 +295,15 @@ export class Member implements MemberService {
     if (this.#reads.serveDue(() => clock.nowMs() < untilMs)) requestTurn();
   }
 
+  #newStoreWriter(): StoreWriter {
+    return new StoreWriter({
+      clock: this.#ports.clock,
+      engine: this.#ports.home.engine,
+      source: this.#applier,
+      onDone: (error) => this.#onBatchWritten(error),
+    });
+  }
+
   #isHolding(): boolean {
     return this.#raft.isCommitting && this.#roundTicks < holdTicksMax;
   }
@@ -292,10 +326,16 @@ export class Member implements MemberService {
     this.#pending.tick(this.#propose);
     this.#reads.tick(this.#askReadIndex);
     this.#hub.tick();
+    this.#images.tick();
+    this.#compaction.tick(this.#images.oldestIndex);
     this.#leaderLoss.tick(this.#raft.leader !== noMember);
   }
 
   #onFrame(from: MemberId, bytes: Uint8Array): void {
+    if (frameKind(bytes) === FrameKind.bulk) {
+      this.#images.onFrame(from, bytes);
+      return;
+    }
     const frame = decodeFrame({ from, to: this.#config.id, bytes });
     if (frame.kind === "bad") {
       this.#badFrames++;
@@ -326,6 +366,27 @@ export class Member implements MemberService {
       } else answerAll(this.#pending.take(entry.data) ?? [], outcomes);
     }
     this.#reads.onApplied(this.#applier.applied);
+    this.#compaction.onApplied(entries);
+  }
+
+  /** The store is that of a snapshot, and raft's log begins behind it: everything goes on from there. */
+  #onStoreReplaced(error: Error | undefined): void {
+    if (error !== undefined) {
+      this.#ports.fail(error);
+      return;
+    }
+    this.#applier = this.#openApplier();
+    const { applied, store } = this.#applier;
+    this.#raft.applied(applied);
+    this.#compaction.onRestored(applied);
+    this.#storeWriter = this.#newStoreWriter();
+    this.#pending.onStateReplaced(this.#applier.lastBatchOf(this.#config.id));
+    this.#jobs.rebind(this.#applier);
+    this.#hub.rebind(store);
+    this.#reads.onApplied(applied);
+    this.#pump.resume();
+    this.#ports.log.info("took over a snapshot", { index: applied, revision: store.revision });
+    this.#ports.requestTurn();
   }
 
   #onReads(ready: Ready): void {
@@ -348,7 +409,10 @@ export class Member implements MemberService {
 
   #onBatchWritten(error: Error | undefined): void {
     if (error !== undefined) this.#ports.fail(error);
-    else this.#ports.requestTurn();
+    else {
+      this.#compaction.onFlushed(this.#applier.store.savedApplied.index);
+      this.#ports.requestTurn();
+    }
   }
 
   #onStop(): void {
@@ -356,6 +420,7 @@ export class Member implements MemberService {
     this.#pending.refuseAll(errStopped);
     this.#reads.refuseAll(errStopped);
     this.#jobs.refuseAll(errStopped);
+    this.#images.stop();
     this.#hub.stop();
   }
 }

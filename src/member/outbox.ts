@@ -7,13 +7,20 @@ import type { PeerLink } from "../transport/link.ts";
 export class Outbox {
   readonly #link: PeerLink;
   readonly #writers = new Map<MemberId, FrameWriter>();
+  readonly #wantSnapshot: (peer: MemberId) => void;
 
-  constructor(link: PeerLink) {
+  /** @param wantSnapshot the state of this member is to be sent to the peer, on a lane of its own. */
+  constructor(link: PeerLink, wantSnapshot: (peer: MemberId) => void) {
     this.#link = link;
+    this.#wantSnapshot = wantSnapshot;
   }
 
   add(messages: readonly Message[]): void {
     for (const message of messages) {
+      if (message.kind === "snapshot") {
+        this.#wantSnapshot(message.to);
+        continue;
+      }
       let writer = this.#writers.get(message.to);
       if (writer === undefined) {
         writer = new FrameWriter();

@@ -142,6 +142,22 @@ export class Pending {
     this.#sealed.push(batch);
   }
 
+  /**
+   * The state was replaced by one that holds batches of this member up to `sequence`: what became of
+   * those, or whether they were skipped, can no longer be told. Later ones go on waiting.
+   */
+  onStateReplaced(
+    last: { readonly incarnation: number; readonly sequence: number } | undefined,
+  ): void {
+    if (last?.incarnation !== this.#incarnation) return;
+    for (const batch of this.#waiting.values()) {
+      if (batch.sequence > last.sequence) continue;
+      this.#waiting.delete(batch.sequence);
+      this.#uncount(batch);
+      refuseAll(batch.completions, errTimeoutLeaderFail);
+    }
+  }
+
   /** A new leader is known: whatever was proposed may have died with the old one. */
   onLeader(propose: ProposeBatches): void {
     this.#electionTick = this.#tick;

@@ -1,4 +1,5 @@
 // Carries out each Ready in the safe order: send → persist → send what promises durability → apply.
+import { assert } from "../base/assert.ts";
 import type { LogIndex } from "../base/brand.ts";
 import type { Message } from "../raft/message.ts";
 import type { RaftNode } from "../raft/node.ts";
@@ -11,6 +12,7 @@ import type { Outbox } from "./outbox.ts";
 interface Unsaved {
   readonly persist: Ready["persist"];
   readonly afterPersist: Message[];
+  readonly hasSnapshot: boolean;
   done: boolean;
 }
 
@@ -18,6 +20,11 @@ export interface PumpHooks {
   /** Committed entries in order, each exactly once; durable here. */
   apply(entries: readonly Entry[]): void;
   onReads(ready: Ready): void;
+  /**
+   * The log begins behind a snapshot, durably. Nothing is applied until `resume` says that the state
+   * machine is that of the snapshot.
+   */
+  onSnapshotSaved(): void;
   /** A write completed in a later turn: the pump wants to run again. */
   wake(): void;
   /** The log failed: nothing it said can be trusted any more, the member must stop. */
@@ -31,12 +38,19 @@ export class Pump {
   readonly #hooks: PumpHooks;
   /** Oldest first; the log completes writes in order. */
   readonly #unsaved: Unsaved[] = [];
+  /** The state machine does not lead to what raft would have applied next. */
+  #isHeld = false;
 
   constructor(parts: { raft: RaftNode; log: RaftLog; outbox: Outbox; hooks: PumpHooks }) {
     this.#raft = parts.raft;
     this.#log = parts.log;
     this.#outbox = parts.outbox;
     this.#hooks = parts.hooks;
+  }
+
+  /** A snapshot is taken over: nothing is applied meanwhile. */
+  get isHeld(): boolean {
+    return this.#isHeld;
   }
 
   /** Log writes under way. */
@@ -47,16 +61,23 @@ export class Pump {
   /** Runs until raft has nothing to do in this turn. */
   drain(): void {
     this.#releaseSaved();
-    while (this.#raft.hasReady()) {
+    while (!this.#isHeld && this.#raft.hasReady()) {
       this.#carryOut(this.#raft.ready());
       this.#releaseSaved();
     }
   }
 
+  /** The state machine is the snapshot's. */
+  resume(): void {
+    this.#isHeld = false;
+  }
+
   #carryOut(ready: Ready): void {
+    if (ready.snapshot !== undefined) this.#isHeld = true;
     this.#outbox.add(ready.messages);
     this.#persist(ready);
     if (ready.committed.length > 0) {
+      assert(!this.#isHeld, "nothing behind a snapshot is durable before the snapshot is");
       this.#hooks.apply(ready.committed);
       this.#raft.applied(lastIndexOf(ready.committed));
     }
@@ -79,6 +100,7 @@ export class Pump {
     const unsaved: Unsaved = {
       persist: ready.persist,
       afterPersist: [...ready.messagesAfterPersist],
+      hasSnapshot: snapshot !== undefined,
       done: false,
     };
     this.#unsaved.push(unsaved);
@@ -99,6 +121,7 @@ export class Pump {
       if (saved === undefined) return;
       this.#raft.persisted(saved.persist);
       this.#outbox.add(saved.afterPersist);
+      if (saved.hasSnapshot) this.#hooks.onSnapshotSaved();
     }
   }
 }

@@ -49,10 +49,15 @@ export class StoreWriter {
     return this.#written;
   }
 
+  /** No batch is under way. */
+  get isIdle(): boolean {
+    return this.#taken === this.#written;
+  }
+
   /** Called once per turn and per tick. */
   turn(): void {
     // One batch at a time.
-    if (this.#taken > this.#written) return;
+    if (!this.isIdle) return;
     const nowMs = this.#clock.nowMs();
     if (this.#source.unflushedRows < flushRows && nowMs - this.#lastFlushMs < flushDelayMs) return;
     const batch = this.#source.takeBatch();

@@ -196,6 +196,16 @@ export class RaftNode {
     return this.#core.refill !== undefined;
   }
 
+  /** Took a snapshot that the next Ready hands to the log. */
+  get isRestoring(): boolean {
+    return this.#core.log.pendingSnapshot !== undefined;
+  }
+
+  /** Leads, and sends to this member. */
+  hasPeer(id: MemberId): boolean {
+    return this.#core.leadership?.peers.has(id) ?? false;
+  }
+
   /** True when there may be work; false is certain. */
   hasReady(): boolean {
     const core = this.#core;

@@ -8,6 +8,14 @@ export interface PeerLink {
    * is full; raft repeats what matters.
    */
   send(to: MemberId, frame: Uint8Array): void;
+  /**
+   * Sends one frame of a lane that gives way to all others: it is refused while more than a small part
+   * of what the link takes is on its way.
+   *
+   * @returns false when it was refused, or there is no peer: the bytes are the caller's still. Ask again
+   *          when the peer has answered, or with a tick.
+   */
+  sendBulk(to: MemberId, frame: Uint8Array): boolean;
   /** Called for each frame of a peer, in order of arrival; the bytes belong to the callee. */
   onFrame: ((from: MemberId, frame: Uint8Array) => void) | undefined;
   /** True while frames to this peer have somewhere to go; for status and metrics only. */

@@ -53,6 +53,10 @@ export class MixedLink implements PeerLink {
     this.#linkTo(to).send(to, frame);
   }
 
+  sendBulk(to: MemberId, frame: Uint8Array): boolean {
+    return this.#linkTo(to).sendBulk(to, frame);
+  }
+
   connected(peer: MemberId): boolean {
     return this.#linkTo(peer).connected(peer);
   }

@@ -11,9 +11,14 @@ import { postBytes } from "./postBytes.ts";
 export interface PortLinkLimits {
   /** No frame is sent while more than this is unacknowledged: the bound is this and one frame. */
   readonly backlogBytesMax: number;
+  /** No bulk frame is. */
+  readonly bulkBacklogBytesMax: number;
 }
 
-export const defaultPortLinkLimits: PortLinkLimits = { backlogBytesMax: 16 * 1_048_576 };
+export const defaultPortLinkLimits: PortLinkLimits = {
+  backlogBytesMax: 16 * 1_048_576,
+  bulkBacklogBytesMax: 8 * 1_048_576,
+};
 
 /** What a frame counts beside its bytes, so that many small ones reach the bound as well. */
 export const frameOverheadBytes = 256;
@@ -27,8 +32,8 @@ export class PortLink implements PeerLink {
   #droppedFrames = 0;
   #badFrames = 0;
 
-  constructor(limits: PortLinkLimits = defaultPortLinkLimits) {
-    this.#limits = limits;
+  constructor(limits: Partial<PortLinkLimits> = {}) {
+    this.#limits = { ...defaultPortLinkLimits, ...limits };
   }
 
   get counters(): LinkCounters {
@@ -66,6 +71,11 @@ export class PortLink implements PeerLink {
     else if (this.#lanes.get(to)?.send(frame) !== true) this.#droppedFrames++;
   }
 
+  sendBulk(to: MemberId, frame: Uint8Array): boolean {
+    const lane = this.#muted.has(to) ? undefined : this.#lanes.get(to);
+    return lane?.sendBulk(frame) ?? false;
+  }
+
   connected(peer: MemberId): boolean {
     return this.#lanes.has(peer);
   }
@@ -88,22 +98,32 @@ const costBytes = (frame: Uint8Array): number => frame.length + frameOverheadByt
 /** One port and its credit in both directions; all totals since it was attached. */
 class Lane {
   readonly #port: MessagePort;
-  readonly #backlogBytesMax: number;
+  readonly #limits: PortLinkLimits;
   readonly #acknowledgeEveryBytes: number;
   #sentBytes = 0;
   #acknowledgedBytes = 0;
   #consumedBytes = 0;
   #reportedBytes = 0;
 
-  constructor(port: MessagePort, { backlogBytesMax }: PortLinkLimits) {
+  constructor(port: MessagePort, limits: PortLinkLimits) {
     this.#port = port;
-    this.#backlogBytesMax = backlogBytesMax;
-    this.#acknowledgeEveryBytes = backlogBytesMax / 4;
+    this.#limits = limits;
+    const { backlogBytesMax, bulkBacklogBytesMax } = limits;
+    this.#acknowledgeEveryBytes = Math.min(backlogBytesMax, bulkBacklogBytesMax) / 4;
   }
 
   /** @returns false when the backlog is full: the frame is dropped. */
   send(frame: Uint8Array): boolean {
-    if (this.#sentBytes - this.#acknowledgedBytes > this.#backlogBytesMax) return false;
+    return this.#sendWithin(this.#limits.backlogBytesMax, frame);
+  }
+
+  /** @returns false when the backlog is too full for a frame of this kind. */
+  sendBulk(frame: Uint8Array): boolean {
+    return this.#sendWithin(this.#limits.bulkBacklogBytesMax, frame);
+  }
+
+  #sendWithin(backlogBytesMax: number, frame: Uint8Array): boolean {
+    if (this.#sentBytes - this.#acknowledgedBytes > backlogBytesMax) return false;
     this.#sentBytes += costBytes(frame);
     postBytes(this.#port, frame);
     return true;

@@ -19,6 +19,8 @@ import { type DialTls, PeerDialler } from "./peerDialler.ts";
 export interface SocketLinkLimits {
   /** No frame is sent while more than this is unsent: the bound is this and one frame. */
   readonly backlogBytesMax: number;
+  /** No bulk frame is: heartbeats wait behind it on the same connection. */
+  readonly bulkBacklogBytesMax: number;
   /** A peer that sends more in one frame is disconnected. */
   readonly frameBytesMax: number;
   readonly handshakeMsMax: number;
@@ -32,6 +34,7 @@ export interface SocketLinkLimits {
 
 export const defaultSocketLinkLimits: SocketLinkLimits = {
   backlogBytesMax: 16 * 1_048_576,
+  bulkBacklogBytesMax: 512 * 1_024,
   frameBytesMax: defaultFrameLimits.frameBytesMax,
   handshakeMsMax: 5_000,
   redialMsMin: 50,
@@ -147,6 +150,14 @@ export class SocketLink implements PeerLink {
     if (socket === undefined || socket.bufferedAmount > this.#limits.backlogBytesMax) {
       this.#droppedFrames++;
     } else socket.send(frame, sendOptions);
+  }
+
+  sendBulk(to: MemberId, frame: Uint8Array): boolean {
+    const socket = this.#peers.get(to)?.socket;
+    if (socket === undefined) return false;
+    if (socket.bufferedAmount > this.#limits.bulkBacklogBytesMax) return false;
+    socket.send(frame, sendOptions);
+    return true;
   }
 
   connected(peer: MemberId): boolean {

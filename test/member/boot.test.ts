@@ -12,6 +12,7 @@ import { type Entry, EntryKind } from "../../src/raft/types.ts";
 import { Table } from "../../src/storage/engine.ts";
 import { LogFault } from "../../src/storage/log.ts";
 import { MemoryEngine } from "../../src/storage/memory.ts";
+import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
 import { MemoryLog } from "../../src/storage/memoryLog.ts";
 
 const id = MemberId(1n);
@@ -47,9 +48,15 @@ function boot(raftLog: MemoryLog, engine: MemoryEngine): Member {
     clock: { nowMs: () => 0 },
     random: new Prng(1),
     log: silentLog,
-    link: { send: () => {}, onFrame: undefined, connected: () => false, close: () => {} },
+    link: {
+      send: () => {},
+      sendBulk: () => false,
+      onFrame: undefined,
+      connected: () => false,
+      close: () => {},
+    },
     raftLog,
-    engine,
+    home: new MemoryStoreHome({ defer: (run) => run() }, engine),
     requestTurn: () => {},
     fail: (error) => assert.fail(error),
   });

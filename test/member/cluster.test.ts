@@ -1,66 +1,15 @@
 // Three members in one thread: puts through any of them, reads, a lost leader, a crash, equal states.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { CommandKind } from "../../src/apply/command.ts";
-import type { Outcome } from "../../src/apply/outcome.ts";
-import { type MemberId, noLease } from "../../src/base/brand.ts";
-import { type EtcdError, errStopped } from "../../src/base/errors.ts";
-import type { Member } from "../../src/member/member.ts";
-import { encodePutRequest } from "../../src/proto/encodeRequests.ts";
-import { Writer } from "../../src/proto/writer.ts";
+import { errStopped } from "../../src/base/errors.ts";
 import { LocalCluster } from "../support/localCluster.ts";
-
-interface Result {
-  outcome: Outcome | undefined;
-  error: EtcdError | undefined;
-}
-
-function put(member: Member, key: string, value: string): Result {
-  const result: Result = { outcome: undefined, error: undefined };
-  const request = {
-    key: Buffer.from(key),
-    value: Buffer.from(value),
-    lease: noLease,
-    prevKv: false,
-    ignoreValue: false,
-    ignoreLease: false,
-  };
-  member.propose(CommandKind.put, Buffer.from(encodePutRequest(new Writer(), request)), {
-    onOutcome: (outcome) => {
-      result.outcome = outcome;
-    },
-    onRefused: (error) => {
-      result.error = error;
-    },
-  });
-  return result;
-}
-
-const kindOf = ({ outcome, error }: Result): string => outcome?.kind ?? error?.message ?? "waiting";
-
-function hashOf(cluster: LocalCluster, id: MemberId): { hash: number; revision: number } {
-  let found: { hash: number; revision: number } | undefined;
-  cluster.member(id).hashKv(0, {
-    onHash: ({ hash, revision }) => {
-      found = { hash, revision };
-    },
-    onRefused: (error) => assert.fail(error),
-  });
-  cluster.settle();
-  assert.ok(found);
-  return found;
-}
+import { assertEqualStates, kindOf, put } from "./support.ts";
 
 function started(seed: number): LocalCluster {
   const cluster = new LocalCluster(3, seed);
   cluster.tick(30);
   assert.equal(cluster.leader().status().role, "leader");
   return cluster;
-}
-
-function assertEqualStates(cluster: LocalCluster): void {
-  const [first, ...others] = cluster.ids.map((id) => hashOf(cluster, id));
-  for (const other of others) assert.deepEqual(other, first);
 }
 
 test("a put through any member is answered and held by all", () => {

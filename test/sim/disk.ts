@@ -11,11 +11,13 @@ import type {
 } from "../../src/raft/types.ts";
 import type { Engine } from "../../src/storage/engine.ts";
 import { LogFault, type LogWrite, type RaftLog } from "../../src/storage/log.ts";
-import { MemoryEngine } from "../../src/storage/memory.ts";
+import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
+import type { StoreHome } from "../../src/storage/storeHome.ts";
 import type { DurableRecord } from "./durableRecord.ts";
 import type { EventQueue } from "./eventQueue.ts";
 import { type LogStore, MemoryStore, SegmentStore } from "./logStore.ts";
 import type { DiskOdds } from "./odds.ts";
+import { homeWith } from "./simHome.ts";
 import type { CrashSite, Sites } from "./sites.ts";
 
 export interface DiskParts {
@@ -42,7 +44,7 @@ export class SimDisk {
   readonly #parts: DiskParts;
   readonly #store: LogStore;
   #odds: DiskOdds;
-  #engine: MemoryEngine;
+  #home: MemoryStoreHome;
   /** When the last save so far will be durable. */
   #syncedUs = 0;
   /** Everything takes this many times longer. */
@@ -52,7 +54,7 @@ export class SimDisk {
     this.#parts = parts;
     this.#odds = parts.odds;
     this.#store = this.#newStore(membership);
-    this.#engine = new MemoryEngine({
+    this.#home = new MemoryStoreHome({
       defer: (run) => parts.later(this.#delayUs(this.#odds.storeUsMax), run),
     });
     parts.durable.reload(this.#store.log);
@@ -64,10 +66,10 @@ export class SimDisk {
   }
 
   /** Log and store as the next life of the member finds them. */
-  open(): { readonly log: RaftLog; readonly engine: Engine } {
+  open(): { readonly log: RaftLog; readonly home: StoreHome } {
     return {
       log: new WatchedLog(this.#store, this.#parts, () => this.#odds.fail),
-      engine: this.#watchedEngine(),
+      home: homeWith(this.#home, (engine) => this.#watchedEngine(engine)),
     };
   }
 
@@ -75,8 +77,8 @@ export class SimDisk {
   crash(): string {
     const { durable, onDurable } = this.#parts;
     this.#syncedUs = 0;
-    this.#engine = this.#engine.afterCrash();
     const survived = this.#store.crash();
+    this.#home = this.#home.afterCrash(this.#store.log.base());
     durable.reload(this.#store.log);
     onDurable();
     return survived;
@@ -114,8 +116,7 @@ export class SimDisk {
     return Math.min(us * this.slowness, delayUsMax);
   }
 
-  #watchedEngine(): Engine {
-    const engine = this.#engine;
+  #watchedEngine(engine: Engine): Engine {
     const pass = (site: CrashSite) => this.#parts.sites.pass(this.#parts.id, site);
     return {
       get: (table, key) => engine.get(table, key),

@@ -127,11 +127,15 @@ function linkWith(link: PeerLink, from: MemberId, change: (message: Message) => 
   return {
     send: (to, bytes) => {
       const frame = decodeFrame({ from, to, bytes });
-      if (frame.kind === "bad") return;
+      if (frame.kind === "bad") {
+        link.send(to, bytes);
+        return;
+      }
       const writer = new FrameWriter();
       for (const message of frame.messages) writer.add(change(message));
       link.send(to, writer.finish());
     },
+    sendBulk: (to, bytes) => link.sendBulk(to, bytes),
     onFrame: undefined,
     connected: (peer) => link.connected(peer),
     close: () => link.close(),

@@ -53,6 +53,11 @@ export class Network {
         this.#parts.sites.pass(from, "link.send");
         this.#send(from, to, bytes);
       },
+      sendBulk: (to, bytes) => {
+        this.#parts.sites.pass(from, "link.send");
+        this.#send(from, to, bytes);
+        return true;
+      },
       onFrame: undefined,
       connected: (to) => this.#lanes.get(from)?.get(to)?.cut === false,
       close: () => {},

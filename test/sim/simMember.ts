@@ -16,6 +16,7 @@ import type { Judges } from "./judges.ts";
 import type { Network } from "./network.ts";
 import type { Odds } from "./odds.ts";
 import { SimClock } from "./simClock.ts";
+import { homeWith } from "./simHome.ts";
 import { CrashSignal, type Sites } from "./sites.ts";
 import type { Trace } from "./trace.ts";
 import { Violation } from "./violation.ts";
@@ -92,7 +93,7 @@ export class SimMember {
     const { trace, doubles, random } = this.#world;
     this.#incarnation++;
     this.#lifeNumber++;
-    const { log, engine } = disk.open();
+    const { log, home } = disk.open();
     const raftLog = doubles.log?.(log, (us, run) => this.later(us, run)) ?? log;
     const link = network.linkOf(this.id);
     const member = bootMember(
@@ -110,7 +111,7 @@ export class SimMember {
         log: silentLog,
         link: doubles.link?.(link, this.id) ?? link,
         raftLog,
-        engine: doubles.engine?.(engine) ?? engine,
+        home: doubles.engine === undefined ? home : homeWith(home, doubles.engine),
         requestTurn: () => this.#requestTurn(),
         fail: (error) => this.#onFail(error),
       },

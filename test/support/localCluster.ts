@@ -4,12 +4,17 @@ import { silentLog } from "../../src/base/ports.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { bootMember } from "../../src/member/boot.ts";
 import { defaultTiming } from "../../src/member/events.ts";
+import type { CompactionBounds } from "../../src/member/logCompaction.ts";
 import type { Member } from "../../src/member/member.ts";
-import { MemoryEngine } from "../../src/storage/memory.ts";
+import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
 import { MemoryLog } from "../../src/storage/memoryLog.ts";
 import type { PeerLink } from "../../src/transport/link.ts";
 
-interface Frame {
+export interface LocalOptions {
+  readonly compaction?: Partial<CompactionBounds>;
+}
+
+export interface Frame {
   readonly from: MemberId;
   readonly to: MemberId;
   readonly bytes: Uint8Array;
@@ -17,7 +22,7 @@ interface Frame {
 
 interface Disk {
   log: MemoryLog;
-  engine: MemoryEngine;
+  home: MemoryStoreHome;
   incarnation: number;
 }
 
@@ -27,26 +32,35 @@ export class LocalCluster {
   /** Members whose frames, in and out, are lost. */
   readonly cut = new Set<MemberId>();
   readonly #disks = new Map<MemberId, Disk>();
+  /** Frames for which it says so are lost. */
+  isLost: (frame: Frame) => boolean = () => false;
+  /** Called before anything happens to anybody: a turn, a frame, a completion. */
+  onStep: () => void = () => {};
+  readonly #options: LocalOptions;
   readonly #random: Prng;
   #frames: Frame[] = [];
   #deferred: (() => void)[] = [];
   #nowMs = 0;
   readonly faults: Error[] = [];
 
-  constructor(count: number, seed = 1) {
+  constructor(count: number, seed = 1, options: LocalOptions = {}) {
+    this.#options = options;
     this.#random = new Prng(seed);
     this.ids = Array.from({ length: count }, (_, i) => MemberId(BigInt(i + 1)));
     for (const id of this.ids) {
-      const membership = { voters: this.ids, outgoing: [], learners: [] };
-      const defer = (run: () => void): void => void this.#deferred.push(run);
-      const disk = {
-        log: new MemoryLog({ membership }),
-        engine: new MemoryEngine({ defer }),
-        incarnation: 0,
-      };
-      this.#disks.set(id, disk);
+      this.#disks.set(id, this.#newDisk());
       this.start(id);
     }
+  }
+
+  #newDisk(): Disk {
+    const membership = { voters: this.ids, outgoing: [], learners: [] };
+    const defer = (run: () => void): void => void this.#deferred.push(run);
+    return {
+      log: new MemoryLog({ membership }),
+      home: new MemoryStoreHome({ defer }),
+      incarnation: 0,
+    };
   }
 
   start(id: MemberId): Member {
@@ -55,6 +69,10 @@ export class LocalCluster {
     disk.incarnation++;
     const link: PeerLink = {
       send: (to, bytes) => void this.#frames.push({ from: id, to, bytes }),
+      sendBulk: (to, bytes) => {
+        this.#frames.push({ from: id, to, bytes });
+        return true;
+      },
       onFrame: undefined,
       connected: () => true,
       close: () => {},
@@ -65,6 +83,7 @@ export class LocalCluster {
       incarnation: disk.incarnation,
       timing: defaultTiming,
       members: [],
+      ...this.#options,
     };
     const member = bootMember(config, {
       clock: { nowMs: () => this.#nowMs },
@@ -72,7 +91,7 @@ export class LocalCluster {
       log: silentLog,
       link,
       raftLog: disk.log,
-      engine: disk.engine,
+      home: disk.home,
       requestTurn: () => {},
       fail: (error) => void this.faults.push(error),
     });
@@ -86,8 +105,20 @@ export class LocalCluster {
     const disk = this.#disks.get(id);
     if (disk === undefined) throw new Error(`no member ${id}`);
     disk.log = disk.log.afterCrash();
-    disk.engine = disk.engine.afterCrash();
+    disk.home = disk.home.afterCrash(disk.log.base());
     this.#frames = this.#frames.filter((frame) => frame.from !== id && frame.to !== id);
+  }
+
+  /** Everything that a member that is down had is gone. */
+  wipe(id: MemberId): void {
+    const incarnation = this.#disks.get(id)?.incarnation ?? 0;
+    this.#disks.set(id, { ...this.#newDisk(), incarnation });
+  }
+
+  logOf(id: MemberId): MemoryLog {
+    const disk = this.#disks.get(id);
+    if (disk === undefined) throw new Error(`no member ${id}`);
+    return disk.log;
   }
 
   member(id: MemberId): Member {
@@ -106,15 +137,23 @@ export class LocalCluster {
   /** Lets everything that can happen without time passing happen. */
   settle(): void {
     for (let round = 0; round < 10_000; round++) {
-      for (const member of this.members.values()) member.turn();
+      for (const id of this.ids) {
+        this.onStep();
+        this.members.get(id)?.turn();
+      }
       const frames = this.#frames;
       const deferred = this.#deferred;
       this.#frames = [];
       this.#deferred = [];
       if (frames.length === 0 && deferred.length === 0) return;
-      for (const run of deferred) run();
-      for (const { from, to, bytes } of frames) {
-        if (this.cut.has(from) || this.cut.has(to)) continue;
+      for (const run of deferred) {
+        this.onStep();
+        run();
+      }
+      for (const frame of frames) {
+        const { from, to, bytes } = frame;
+        this.onStep();
+        if (this.cut.has(from) || this.cut.has(to) || this.isLost(frame)) continue;
         this.members.get(to)?.handle({ kind: "frame", from, bytes });
       }
     }
