@@ -197,9 +197,21 @@ export class Reader {
   /** An unsigned id, exact. */
   uint64Exact(): bigint {
     this.#varint();
-    register.setUint32(0, this.#high);
-    register.setUint32(4, this.#low);
-    return register.getBigUint64(0);
+    return this.#bits();
+  }
+
+  /** An unsigned number of 64 bits in decimal. */
+  uint64Text(): string {
+    this.#varint();
+    if (this.#high < 0x20_0000) return `${this.#high * two32 + this.#low}`;
+    return `${this.#bits()}`;
+  }
+
+  /** A signed number of 64 bits in decimal. */
+  int64Text(): string {
+    this.#varint();
+    if (this.#high < 0x20_0000) return `${this.#high * two32 + this.#low}`;
+    return `${BigInt.asIntN(64, this.#bits())}`;
   }
 
   /** A lease id, exact. */
@@ -207,6 +219,12 @@ export class Reader {
     const id = this.uint64Exact();
     if (this.#low === 0 && this.#high === 0) return noLease;
     return LeaseId(BigInt.asIntN(64, id));
+  }
+
+  #bits(): bigint {
+    register.setUint32(0, this.#high);
+    register.setUint32(4, this.#low);
+    return register.getBigUint64(0);
   }
 
   /** Reads up to ten bytes into the two halves; bits above the 64th are dropped as Go does. */
