@@ -6,6 +6,7 @@ import type { Log } from "../src/base/ports.ts";
 import { systemClock, systemLog, systemRandom } from "../src/base/system.ts";
 import type { FromMember, MemberThreadData, ToMember } from "../src/cluster/protocol.ts";
 import { EmbeddedDoor } from "../src/door/embedded.ts";
+import { openHttpDoor } from "../src/door/httpDoor.ts";
 import { Listener } from "../src/door/listener.ts";
 import { bindMethods } from "../src/grpc/bind.ts";
 import { bootMember } from "../src/member/boot.ts";
@@ -152,7 +153,8 @@ export class MemberHost {
     this.#member = member;
     link.onFrame = (from, bytes) => member.handle({ kind: "frame", from, bytes });
     const methods = bindMethods(member);
-    this.#listener.serve(methods);
+    const onMistake = (error: unknown): void => this.crash(error);
+    this.#listener.serve(methods, openHttpDoor({ methods, onMistake }));
     this.#embedded.serve(methods);
     this.#ticker = setInterval(() => member.handle({ kind: "tick" }), timing.tickMs);
     const lastIndex = raftLog.lastIndex();

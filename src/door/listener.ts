@@ -2,6 +2,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type Log, silentLog } from "../base/ports.ts";
+import type { Http1Server } from "../gateway/http1.ts";
 import type { MethodTable } from "../grpc/call.ts";
 import { defaultGrpcLimits, type GrpcLimits } from "../grpc/exchange.ts";
 import { GrpcServer } from "../grpc/server.ts";
@@ -10,14 +11,13 @@ import { connectionPreface } from "../http2/frames.ts";
 import { defaultHttp2Limits, type Http2Limits } from "../http2/limits.ts";
 import { Http2Server } from "../http2/server.ts";
 import { systemTimers, type Timers } from "../http2/timers.ts";
+import type { HttpDoor } from "./httpDoor.ts";
 
 export interface ListenerOptions {
   /** A method threw something other than a refusal; by default it is thrown on. */
   readonly onMistake?: (error: unknown) => void;
   /** Asks the owner to call `flush` once, at the end of the turn; by default setImmediate does. */
   readonly requestFlush?: () => void;
-  /** Takes over a connection that speaks HTTP/1; `first` is what was read from it so far. */
-  readonly onHttp1?: (socket: Duplex, first: Buffer) => void;
   readonly http2?: Partial<Http2Limits>;
   readonly grpc?: Partial<GrpcLimits>;
   readonly timers?: Timers;
@@ -50,6 +50,7 @@ export class Listener {
   /** Every socket that is not closed. */
   readonly #sockets = new Set<Socket>();
   #http2: Http2Server | undefined;
+  #http1: Http1Server | undefined;
 
   constructor(options: ListenerOptions = {}) {
     this.#options = options;
@@ -77,8 +78,12 @@ export class Listener {
     });
   }
 
-  /** Starts to answer, those first who have waited. Called once. */
-  serve(methods: MethodTable): void {
+  /**
+   * Starts to answer, those first who have waited. Called once.
+   * @param http whoever speaks HTTP/1; without it such connections are refused.
+   */
+  serve(methods: MethodTable, http?: HttpDoor): void {
+    this.#http1 = http?.http1;
     const timers = this.#timers;
     const handler = new GrpcServer({
       methods,
@@ -107,10 +112,11 @@ export class Listener {
    */
   async close(options: { readonly graceMs: number }): Promise<void> {
     const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    await new Promise<void>((resolve) => {
+    const drained = new Promise<void>((resolve) => {
       if (this.#http2 === undefined) resolve();
       else this.#http2.shutdown(options.graceMs, resolve);
     });
+    await Promise.all([drained, this.#http1?.close(options.graceMs)]);
     for (const socket of this.#sockets) socket.destroy();
     await stopped;
   }
@@ -155,9 +161,9 @@ export class Listener {
       this.#http2?.accept(socket, first);
     } else if (kind === "garbage") {
       socket.destroy();
-    } else if (this.#options.onHttp1 !== undefined) {
+    } else if (this.#http1 !== undefined) {
       socket.pause();
-      this.#options.onHttp1(socket, first);
+      this.#http1.accept(socket, first);
     } else {
       socket.end(http1Refusal, () => socket.destroy());
     }

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
-import { connect } from "node:net";
 import { Duplex } from "node:stream";
 import { test } from "node:test";
 import { Listener } from "../../src/door/listener.ts";
@@ -37,17 +36,6 @@ test("HTTP/1 is told so, garbage is closed, and both take no more than their byt
       assert.match(peer.text, want, JSON.stringify(send));
     }
   }
-});
-
-test("an owner of HTTP/1 gets the socket and its first bytes", async (t) => {
-  const door = await openDoor(t, {
-    onHttp1(socket, first) {
-      socket.end(`took ${first.toString()}`);
-    },
-  });
-  const socket = connect(door.port, "127.0.0.1", () => socket.write("GET / HTTP/1.1\r\n"));
-  const [chunk] = await once(socket, "data");
-  assert.equal(`${chunk}`, "took GET / HTTP/1.1\r\n");
 });
 
 test("connections that never get going are ended by deadline", async (t) => {

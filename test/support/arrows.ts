@@ -31,7 +31,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   api: ["base", "proto", "apply/command", "apply/outcome", "auth/tokens", "member", "grpc/call"],
   http2: ["base"],
   grpc: ["base", "proto", "http2", "api", "member/service"],
-  gateway: ["base", "proto", "http2", "api", "grpc/call", "member/service"],
+  gateway: ["base", "proto", "http2", "api", "grpc/call", "grpc/deadlines", "member/service"],
   door: ["base", "http2", "grpc", "gateway", "transport/callBatch", "transport/postBytes"],
   client: ["base", "proto", "http2", "grpc/call"],
   cluster: [

@@ -1,0 +1,255 @@
+// HTTP/1.1 for the gateway: Node's own parser over sockets that the door has told apart.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { errMessageTooLarge } from "../base/errors.ts";
+import { ByteBudget } from "../http2/limits.ts";
+import type { Fields, HttpReply, HttpRequest } from "./exchange.ts";
+import { errBodyBacklog, refuse } from "./refusals.ts";
+import type { Gateway } from "./server.ts";
+
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+export interface Http1Options {
+  readonly gateway: Gateway;
+  /** By path; other upgrades are refused. */
+  readonly upgrades: ReadonlyMap<string, UpgradeHandler>;
+}
+
+const upgradeRefusal =
+  "HTTP/1.1 404 Not Found\r\nconnection: close\r\n" +
+  "content-type: text/plain; charset=utf-8\r\ncontent-length: 19\r\n\r\n404 page not found\n";
+const badRequest = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
+
+export class Http1Server {
+  readonly #gateway: Gateway;
+  readonly #upgrades: ReadonlyMap<string, UpgradeHandler>;
+  readonly #server: Server;
+  readonly #held: ByteBudget;
+  readonly #sockets = new Set<Duplex>();
+  #onEmpty: (() => void) | undefined;
+
+  constructor({ gateway, upgrades }: Http1Options) {
+    const { limits } = gateway;
+    this.#gateway = gateway;
+    this.#upgrades = upgrades;
+    this.#held = new ByteBudget(limits.heldBytesMax);
+    this.#server = createServer({
+      headersTimeout: limits.headersMsMax,
+      requestTimeout: limits.requestMsMax,
+      keepAliveTimeout: limits.idleMsMax,
+      connectionsCheckingInterval: limits.checkEveryMs,
+      maxHeaderSize: limits.headerBytesMax,
+      noDelay: true,
+    });
+    this.#server.on("request", (request, response) => this.#onRequest(request, response));
+    this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      this.#onUpgrade(request, socket, head),
+    );
+    this.#server.on("clientError", (_error, socket) => {
+      if (socket.writable) socket.end(badRequest, () => socket.destroy());
+      else socket.destroy();
+    });
+    // It never listens itself; this starts its look after deadlines.
+    this.#server.emit("listening");
+  }
+
+  get connectionCount(): number {
+    return this.#sockets.size;
+  }
+
+  /** Serves HTTP/1 on the paused socket, whose bytes so far are `first`; closes one too many. */
+  accept(socket: Duplex, first: Buffer): void {
+    const { connectionsMax } = this.#gateway.limits;
+    if (this.#onEmpty !== undefined || this.#sockets.size >= connectionsMax) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) this.#onEmpty?.();
+    });
+    socket.unshift(first);
+    this.#server.emit("connection", socket);
+    socket.resume();
+  }
+
+  /** Lets requests under way finish, for `graceMs` at most; resolves when no connection is left. */
+  async close(graceMs: number): Promise<void> {
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    // Answers that it never listened; what it does before is what is wanted.
+    this.#server.close(() => {});
+    this.#server.closeIdleConnections();
+    if (this.#sockets.size === 0) return;
+    const timer = setTimeout(() => {
+      for (const socket of [...this.#sockets]) socket.destroy();
+    }, graceMs);
+    await empty;
+    clearTimeout(timer);
+  }
+
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => socket.destroy());
+    const { path } = new Http1Request(request);
+    const handler = this.#upgrades.get(path);
+    if (handler === undefined) socket.end(upgradeRefusal, () => socket.destroy());
+    else handler(request, socket, head);
+  }
+
+  #onRequest(incoming: IncomingMessage, response: ServerResponse): void {
+    const request = new Http1Request(incoming);
+    const reply = new Http1Reply(response, {
+      common: this.#gateway.commonFields(request),
+      backlogBytesMax: this.#gateway.limits.streamBacklogBytesMax,
+    });
+    const wanted = this.#gateway.handle(request, reply);
+    if (wanted.kind === "none") incoming.resume();
+    else if (wanted.kind === "whole") this.#collect(incoming, reply, wanted.onBody);
+    else {
+      incoming.on("data", (chunk: Buffer) => wanted.onPart(chunk, false));
+      incoming.on("end", () => wanted.onPart(noBytes, true));
+    }
+  }
+
+  #collect(incoming: IncomingMessage, reply: HttpReply, onBody: (body: Buffer) => void): void {
+    const { bodyBytesMax, messageBytesMax } = this.#gateway.limits;
+    let body: Buffer = noBytes;
+    let parts: Buffer[] | undefined;
+    let bytes = 0;
+    const refuseBody = (error: Parameters<typeof refuse>[1]): void => {
+      incoming.removeAllListeners("data").removeAllListeners("end");
+      this.#held.give(bytes);
+      bytes = 0;
+      // What else is sent is read and dropped, as far as the deadline of the request allows.
+      incoming.resume();
+      refuse(reply, error);
+    };
+    incoming.on("data", (chunk: Buffer) => {
+      if (bytes + chunk.length > bodyBytesMax) {
+        const announced = Number(incoming.headers["content-length"] ?? 0);
+        const size = Math.max(announced, bytes + chunk.length);
+        refuseBody(errMessageTooLarge(size, messageBytesMax));
+      } else if (!this.#held.take(chunk.length)) refuseBody(errBodyBacklog);
+      else {
+        if (bytes === 0) body = chunk;
+        else if (parts === undefined) parts = [body, chunk];
+        else parts.push(chunk);
+        bytes += chunk.length;
+      }
+    });
+    incoming.on("end", () => {
+      this.#held.give(bytes);
+      bytes = 0;
+      onBody(parts === undefined ? body : Buffer.concat(parts));
+    });
+    // One that goes away before its end.
+    incoming.on("close", () => {
+      this.#held.give(bytes);
+      bytes = 0;
+    });
+  }
+}
+
+const noBytes = Buffer.alloc(0);
+const noQuery = new URLSearchParams();
+
+class Http1Request implements HttpRequest {
+  readonly #incoming: IncomingMessage;
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+
+  constructor(incoming: IncomingMessage) {
+    const url = incoming.url ?? "/";
+    const mark = url.indexOf("?");
+    this.#incoming = incoming;
+    this.method = incoming.method ?? "GET";
+    this.path = mark < 0 ? url : url.slice(0, mark);
+    this.query = mark < 0 ? noQuery : new URLSearchParams(url.slice(mark + 1));
+  }
+
+  get isSecure(): boolean {
+    return "encrypted" in this.#incoming.socket;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#incoming.headers[name];
+    return typeof value === "string" ? value : value?.join(", ");
+  }
+}
+
+class Http1Reply implements HttpReply {
+  readonly #response: ServerResponse;
+  readonly #common: Fields;
+  readonly #backlogBytesMax: number;
+  /** The last `write` answered false. */
+  #isFull = false;
+
+  constructor(
+    response: ServerResponse,
+    options: { readonly common: Fields; readonly backlogBytesMax: number },
+  ) {
+    this.#response = response;
+    this.#common = options.common;
+    this.#backlogBytesMax = options.backlogBytesMax;
+  }
+
+  get isOver(): boolean {
+    return this.#response.writableEnded || this.#response.destroyed;
+  }
+
+  whole(status: number, fields: Fields, body: string): void {
+    if (this.isOver) return;
+    const length = Buffer.byteLength(body);
+    const head: string[] = [];
+    for (const [name, value] of this.#common) head.push(name, value);
+    for (const [name, value] of fields) head.push(name, sound(value));
+    head.push("Content-Length", `${length}`);
+    this.#response.writeHead(status, head).end(body);
+  }
+
+  begin(status: number, fields: Fields): void {
+    if (this.isOver) return;
+    const head: string[] = [];
+    for (const [name, value] of [...this.#common, ...fields]) head.push(name, sound(value));
+    this.#response.writeHead(status, head).flushHeaders();
+  }
+
+  write(part: string): boolean {
+    if (this.isOver) return false;
+    this.#response.write(part);
+    this.#isFull = this.backlogBytes > this.#backlogBytesMax;
+    return !this.#isFull;
+  }
+
+  get backlogBytes(): number {
+    return this.#response.writableLength;
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  abort(): void {
+    this.#response.destroy();
+  }
+
+  listen(events: { readonly onDrain: () => void; readonly onClose: () => void }): void {
+    // It has a mark of its own, below ours, and speaks whenever that was passed.
+    this.#response.on("drain", () => {
+      if (!this.#isFull) return;
+      this.#isFull = false;
+      events.onDrain();
+    });
+    this.#response.on("close", () => {
+      if (!this.#response.writableFinished) events.onClose();
+    });
+  }
+}
+
+// Header values are one line of printable Latin-1.
+function sound(value: string): string {
+  return /^[\t -~]*$/.test(value) ? value : value.replace(/[^\t -~]/g, " ");
+}

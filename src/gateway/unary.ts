@@ -1,0 +1,96 @@
+// One unary call that came as JSON: decoded to the message that gRPC would have carried, answered by
+// the same method.
+import { EtcdError, errMessageTooLarge } from "../base/errors.ts";
+import type { UnaryCall, UnaryMethod } from "../grpc/call.ts";
+import type { Deadline, Expiring } from "../grpc/deadlines.ts";
+import type { MessageDescriptor, MethodDescriptor } from "../proto/descriptors.ts";
+import type { CallEnvironment } from "./environment.ts";
+import { answerFields, GatewayMetadata, type HttpReply, type HttpRequest } from "./exchange.ts";
+import { writeJson } from "./jsonWriter.ts";
+import { errDeadlineExceeded, refuse } from "./refusals.ts";
+
+/** What one call needs of its request. */
+export interface CallParts {
+  readonly request: HttpRequest;
+  readonly reply: HttpReply;
+  readonly messages: MethodDescriptor;
+  readonly environment: CallEnvironment;
+  /** Undefined: none. */
+  readonly timeoutMs: number | undefined;
+  readonly utf8: boolean;
+}
+
+const noBytes = new Uint8Array(0);
+
+export function callUnary(method: UnaryMethod, parts: CallParts, body: Buffer): void {
+  const { environment, reply, messages, utf8 } = parts;
+  let message: Uint8Array;
+  try {
+    message = environment.reader(utf8).read(body, messages.request)?.bytes ?? noBytes;
+  } catch (refusal) {
+    if (!(refusal instanceof EtcdError)) throw refusal;
+    refuse(reply, refusal);
+    return;
+  }
+  const { messageBytesMax } = environment.limits;
+  if (message.length > messageBytesMax) {
+    refuse(reply, errMessageTooLarge(message.length, messageBytesMax));
+    return;
+  }
+  new JsonUnaryCall(parts).run(method, message);
+}
+
+class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
+  readonly #reply: HttpReply;
+  readonly #response: MessageDescriptor;
+  readonly #environment: CallEnvironment;
+  readonly #utf8: boolean;
+  #deadline: Deadline | undefined;
+
+  constructor({ request, reply, messages, environment, timeoutMs, utf8 }: CallParts) {
+    super(request);
+    this.#reply = reply;
+    this.#response = messages.response;
+    this.#environment = environment;
+    this.#utf8 = utf8;
+    if (timeoutMs !== undefined) this.#deadline = environment.deadlines.add(timeoutMs, this);
+  }
+
+  get cancelled(): boolean {
+    return this.#reply.isOver;
+  }
+
+  run(method: UnaryMethod, message: Uint8Array): void {
+    try {
+      method(this, message);
+    } catch (thrown) {
+      if (thrown instanceof EtcdError) this.fail(thrown);
+      else {
+        this.#reply.abort();
+        this.#environment.onMistake(thrown);
+      }
+    }
+  }
+
+  respond(message: Uint8Array): void {
+    this.#disarm();
+    if (this.#reply.isOver) return;
+    this.#reply.whole(200, answerFields, writeJson(message, this.#response, { utf8: this.#utf8 }));
+  }
+
+  fail(error: EtcdError): void {
+    this.#disarm();
+    if (!this.#reply.isOver) refuse(this.#reply, error);
+  }
+
+  onDeadline(): void {
+    this.#deadline = undefined;
+    if (!this.#reply.isOver) refuse(this.#reply, errDeadlineExceeded);
+  }
+
+  #disarm(): void {
+    if (this.#deadline === undefined) return;
+    this.#environment.deadlines.remove(this.#deadline);
+    this.#deadline = undefined;
+  }
+}
