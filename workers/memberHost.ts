@@ -133,6 +133,7 @@ export class MemberHost {
         incarnation: message.incarnation,
         timing,
         members,
+        told: { birth: message.birth, name: this.#data.name, clientUrls: message.clientUrls },
         ...(watchProgressMs && { watchProgressMs }),
       },
       {
@@ -183,7 +184,7 @@ export class MemberHost {
     return members;
   }
 
-  #openLog({ folders, members, mayCreate }: StartMessage): RaftLog {
+  #openLog({ folders, members, joins, mayCreate }: StartMessage): RaftLog {
     const { id, clusterId } = this.#data;
     return openRaftLog({
       disk: folders === undefined ? this.#sharedDisk() : new FsLogDisk(folders.log),
@@ -194,7 +195,7 @@ export class MemberHost {
       defer: (run) => void setImmediate(run),
       segmentBytesMax: folders === undefined ? memorySegmentBytesMax : segmentBytesMax,
       sync: folders === undefined ? "inline" : "auto",
-      membership: { voters: members.map((member) => member.id), outgoing: [], learners: [] },
+      membership: { voters: joins ? [] : members.map(({ id }) => id), outgoing: [], learners: [] },
       mayCreate,
       mayRefill: members.some((member) => member.id !== id && !member.isLearner),
       recentBytesMax: recentLogBytesMax,

@@ -8,6 +8,7 @@ import {
   EtcdError,
   errCanceled,
   errCompacted,
+  errLearnerRefuses,
   errMalformed,
   errTooManyOps,
 } from "../base/errors.ts";
@@ -49,6 +50,7 @@ export class KvService {
     const refusal = checkRange(request);
     if (refusal !== undefined) return call.fail(refusal);
     if (request.serializable) this.#answers.range(call, request);
+    else if (this.#member.isLearner) call.fail(errLearnerRefuses);
     else this.#member.readIndex(new RangeRead(this.#answers, call, request));
   };
 

@@ -1,5 +1,6 @@
 // The Maintenance service: how this member is, whether its state equals the others', its alarms.
-import { noMember } from "../base/brand.ts";
+import { MemberId, noMember } from "../base/brand.ts";
+import { emptyBytes } from "../base/bytes.ts";
 import { type EtcdError, errAlarmUnsupported, errMalformed, errNoLeader } from "../base/errors.ts";
 import type { UnaryMethod } from "../grpc/call.ts";
 import type { HashResult, MemberService, MemberStatus } from "../member/service.ts";
@@ -11,6 +12,7 @@ import {
   decodeAlarmRequest,
   decodeEmptyRequest,
   decodeHashKvRequest,
+  decodeMoveLeaderRequest,
   encodeHashKvResponse,
   encodeStatusResponse,
 } from "../proto/maintenanceCodec.ts";
@@ -61,6 +63,16 @@ export class MaintenanceService {
     else if (changesNothing(request)) {
       call.respond(encodeHeaderOnly(this.#writer, this.#headers.current()));
     } else call.fail(errAlarmUnsupported);
+  };
+
+  /** Only at the leader; its answer is empty, header and all, as etcd's. */
+  readonly moveLeader: UnaryMethod = (call, message) => {
+    const target = decodeMoveLeaderRequest(message);
+    if (target instanceof Malformed) return call.fail(errMalformed(target.why));
+    this.#member.transferLeadership(MemberId(target), {
+      onMoved: () => call.respond(emptyBytes),
+      onRefused: (error: EtcdError) => call.fail(error),
+    });
   };
 
   readonly hashKv: UnaryMethod = (call, message) => {

@@ -59,7 +59,7 @@ export class WatchService {
   }
 
   readonly watch: StreamMethod = (call) => {
-    if (!this.#member.status().isLearner) return new WatchCall(this.#member, this.#answers, call);
+    if (!this.#member.isLearner) return new WatchCall(this.#member, this.#answers, call);
     call.fail(errLearnerRefuses);
     return deaf;
   };

@@ -1,7 +1,7 @@
 // Bytes of what is known about members: rows of Table.members, and what a change of membership carries.
 //
 //   context: | version u8 = 1 | origin: member u64, incarnation u48, sequence u48 | count u8 | members |
-//   member:  | id u64 | name | peer URLs: count u8, texts | client URLs: count u8, texts |
+//   member:  | id u64 | birth u48 | name | peer URLs: count u8, texts | client URLs: count u8, texts |
 //   text:    | length u16 | UTF-8 |                                        all integers big endian
 //
 // An origin of member 0 stands for none: the change was not asked for by anybody.
@@ -12,6 +12,11 @@ import type { BatchOrigin } from "./command.ts";
 /** What is known about a member beside its part in raft. */
 export interface MemberAttributes {
   readonly id: MemberId;
+  /**
+   * Names the log that this member began with, an unsigned number of 48 bits; 0 while it has not told.
+   * One that comes with another log has lost what it promised, and is not let in again.
+   */
+  readonly birth: number;
   /** Empty until the member has started. */
   readonly name: string;
   readonly peerUrls: readonly string[];
@@ -65,10 +70,11 @@ export function decodeContext(bytes: Uint8Array): ChangeContext | undefined {
 }
 
 export function encodeAttributes(member: MemberAttributes): Uint8Array {
-  const id = Buffer.alloc(8);
-  id.writeBigUInt64BE(member.id);
+  const head = Buffer.alloc(14);
+  head.writeBigUInt64BE(member.id);
+  head.writeUIntBE(member.birth, 8, 6);
   const { name, peerUrls, clientUrls } = member;
-  return Buffer.concat([id, encodeText(name), encodeTexts(peerUrls), encodeTexts(clientUrls)]);
+  return Buffer.concat([head, encodeText(name), encodeTexts(peerUrls), encodeTexts(clientUrls)]);
 }
 
 /** @returns undefined for bytes that are none. */
@@ -121,9 +127,10 @@ class RecordReader {
 
   attributes(): MemberAttributes {
     const id = this.id();
+    const birth = this.uint(6);
     const name = this.#text();
     const peerUrls = this.#texts();
-    return { id, name, peerUrls, clientUrls: this.#texts() };
+    return { id, birth, name, peerUrls, clientUrls: this.#texts() };
   }
 
   #texts(): readonly string[] {

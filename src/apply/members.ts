@@ -1,11 +1,12 @@
-// The replicated table of members: names and addresses, and who was removed for ever. Who votes and who
-// learns is raft's to say; the memberships that were applied are kept beside the table, in the same
-// batch of the store as the applied index, so that both agree after a crash.
+// The replicated table of members: names and addresses, and who was removed. Who votes and who learns is
+// raft's to say; the memberships that were applied are kept beside the table, in the same batch of the
+// store as the applied index, so that both agree after a crash.
 //
-//   Table.members   id u64 BE → | 1 | attributes (memberRecord.ts) |  or  | 2 |, removed
+//   Table.members   id u64 BE → | 1 | attributes (memberRecord.ts) |
+//                            or | 2 | index of the entry that removed it, u48 BE |
 //   Table.meta      "change/" | member u64 BE → its last change that was applied (origins.ts)
 import { assert } from "../base/assert.ts";
-import { type LogIndex, MemberId } from "../base/brand.ts";
+import { LogIndex, MemberId } from "../base/brand.ts";
 import { asBuffer } from "../base/bytes.ts";
 import type { Configuration, Membership } from "../raft/types.ts";
 import { type Engine, Table } from "../storage/engine.ts";
@@ -26,14 +27,21 @@ import { Origins } from "./origins.ts";
 /** Memberships of the past that are kept, for whoever compacts the log behind the applied index. */
 export const configurationsMax = 16;
 
-/** Puts a row into the store's next batch; both arrays are given away. */
-export type StageRow = (table: Table, key: Uint8Array, value: Uint8Array) => void;
+/**
+ * Removed ids that are remembered, the latest ones. A member that was removed longer ago is turned away
+ * all the same, as one that nobody knows; and a new id is drawn from 64 bits.
+ */
+export const removedIdsMax = 1_024;
+
+/** Puts a row into the store's next batch, without a value its deletion; the arrays are given away. */
+export type StageRow = (table: Table, key: Uint8Array, value: Uint8Array | undefined) => void;
 
 const Row = { member: 1, removed: 2 } as const;
 
 export class Members {
   readonly #members = new Map<MemberId, MemberAttributes>();
-  readonly #removed = new Set<MemberId>();
+  /** By which entry; oldest first. */
+  #removed = new Map<MemberId, LogIndex>();
   readonly #changes: Origins;
   #configurations: readonly Configuration[];
 
@@ -50,6 +58,7 @@ export class Members {
       members.#restore(MemberId(asBuffer(key).readBigUInt64BE(0)), value);
       return true;
     });
+    members.#removed = new Map([...members.#removed].sort(([, a], [, b]) => a - b));
     return members;
   }
 
@@ -67,12 +76,17 @@ export class Members {
     return this.#members.get(id);
   }
 
+  /** How many are present. */
+  get count(): number {
+    return this.#members.size;
+  }
+
   /** Present members, in no order. */
   all(): readonly MemberAttributes[] {
     return [...this.#members.values()];
   }
 
-  /** It was a member once and may never be again. */
+  /** It was a member once and may not be again; known of the last `removedIdsMax`. */
   isRemoved(id: MemberId): boolean {
     return this.#removed.has(id);
   }
@@ -93,20 +107,21 @@ export class Members {
       -configurationsMax,
     );
     stage(Table.meta, configurationsKey, encodeConfigurations(this.#configurations));
-    for (const { id, peerUrls, ...told } of members) {
-      const { name, clientUrls } = this.#members.get(id) ?? told;
-      this.#set({ id, name, peerUrls, clientUrls }, stage);
-    }
     const ids = new Set([...membership.voters, ...membership.outgoing, ...membership.learners]);
+    for (const told of members) {
+      if (!ids.has(told.id)) continue;
+      const { peerUrls } = told;
+      this.#set({ ...(this.#members.get(told.id) ?? told), peerUrls }, stage);
+    }
     for (const id of ids) this.#ensure(id, stage);
-    for (const id of this.#members.keys()) if (!ids.has(id)) this.#remove(id, stage);
+    for (const id of this.#members.keys()) if (!ids.has(id)) this.#remove(id, index, stage);
   }
 
   /** A member tells its name and where clients find it. @returns false for one that is no member. */
-  publish({ id, name, clientUrls }: MemberAttributes, stage: StageRow): boolean {
+  publish({ id, birth, name, clientUrls }: MemberAttributes, stage: StageRow): boolean {
     const before = this.#members.get(id);
     if (before === undefined) return false;
-    this.#set({ ...before, name, clientUrls }, stage);
+    this.#set({ ...before, birth, name, clientUrls }, stage);
     return true;
   }
 
@@ -121,18 +136,27 @@ export class Members {
   }
 
   #ensure(id: MemberId, stage: StageRow): void {
-    if (!this.#members.has(id)) this.#set({ id, name: "", peerUrls: [], clientUrls: [] }, stage);
+    if (this.#members.has(id)) return;
+    this.#set({ id, birth: 0, name: "", peerUrls: [], clientUrls: [] }, stage);
   }
 
-  #remove(id: MemberId, stage: StageRow): void {
+  #remove(id: MemberId, index: LogIndex, stage: StageRow): void {
     this.#members.delete(id);
-    this.#removed.add(id);
-    stage(Table.members, keyOf(id), Buffer.of(Row.removed));
+    this.#removed.set(id, index);
+    const value = Buffer.alloc(7);
+    value[0] = Row.removed;
+    value.writeUIntBE(index, 1, 6);
+    stage(Table.members, keyOf(id), value);
+    this.#changes.forget(id, (key) => stage(Table.meta, key, undefined));
+    const [oldest] = this.#removed.keys();
+    if (this.#removed.size <= removedIdsMax || oldest === undefined) return;
+    this.#removed.delete(oldest);
+    stage(Table.members, keyOf(oldest), undefined);
   }
 
   #restore(id: MemberId, value: Uint8Array): void {
     if (value[0] === Row.removed) {
-      this.#removed.add(id);
+      this.#removed.set(id, LogIndex(asBuffer(value).readUIntBE(1, 6)));
       return;
     }
     const member = value[0] === Row.member ? decodeAttributes(value.subarray(1)) : undefined;

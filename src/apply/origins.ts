@@ -50,20 +50,30 @@ export class Origins {
     return true;
   }
 
+  /** Its member is gone for good, and with it the row. */
+  forget(member: MemberId, unstage: (key: Uint8Array) => void): void {
+    this.#changed.delete(member);
+    if (this.#last.delete(member)) unstage(this.#keyOf(member));
+  }
+
   /** Gives each row that changed since the last call; the arrays belong to `stage`. */
   takeChanged(stage: (key: Uint8Array, value: Uint8Array) => void): void {
     for (const member of this.#changed) {
       const origin = this.#last.get(member);
       if (origin === undefined) continue;
-      const key = Buffer.alloc(this.#prefix.length + 8);
-      key.write(this.#prefix, "latin1");
-      key.writeBigUInt64BE(member, this.#prefix.length);
       const value = Buffer.alloc(valueBytes);
       value.writeUIntBE(origin.incarnation, 0, 6);
       value.writeUIntBE(origin.sequence, 6, 6);
-      stage(key, value);
+      stage(this.#keyOf(member), value);
     }
     this.#changed.clear();
+  }
+
+  #keyOf(member: MemberId): Uint8Array {
+    const key = Buffer.alloc(this.#prefix.length + 8);
+    key.write(this.#prefix, "latin1");
+    key.writeBigUInt64BE(member, this.#prefix.length);
+    return key;
   }
 }
 

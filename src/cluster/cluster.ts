@@ -232,7 +232,11 @@ export class Cluster implements AsyncDisposable {
   async #boot(supervisor: Supervisor): Promise<void> {
     if (this.#home === undefined) return;
     try {
-      supervisor.start(await this.#home.boot(supervisor.id), this.#memberInfos());
+      supervisor.start(await this.#home.boot(supervisor.id), {
+        clientUrls: [`http://${supervisor.endpoint}`],
+        members: this.#memberInfos(),
+        joins: false,
+      });
     } catch (error) {
       supervisor.giveUp(error);
     }

@@ -7,6 +7,8 @@ import { type ClusterSeed, seedCluster, seedOf } from "./identity.ts";
 /** One life of a member begins. */
 export interface Boot {
   readonly incarnation: number;
+  /** Names the log that the member began with. */
+  readonly birth: number;
   /** Undefined: in memory. */
   readonly folders: { readonly log: string; readonly store: string } | undefined;
   /** True when there may be no log yet. */
@@ -53,6 +55,7 @@ class DiskHome implements Home {
     const boot = await this.#directory.boot(id);
     return {
       incarnation: boot.incarnation,
+      birth: boot.birth,
       folders: { log: boot.logDirectory, store: boot.storeDirectory },
       mayCreate: boot.mayCreate,
       started: () => boot.markStarted(),
@@ -72,6 +75,7 @@ class MemoryHome implements Home {
     this.#boots.set(id, incarnation);
     return {
       incarnation,
+      birth: 1,
       folders: undefined,
       mayCreate: incarnation === 1,
       started: () => Promise.resolve(),

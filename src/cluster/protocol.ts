@@ -41,11 +41,18 @@ export type ToMember =
   | {
       readonly kind: "start";
       readonly incarnation: number;
+      /** Names the log that the member began with. */
+      readonly birth: number;
       /** Undefined: in memory. */
       readonly folders: { readonly log: string; readonly store: string } | undefined;
       /** True when there may be no log yet. */
       readonly mayCreate: boolean;
+      /** Where clients find this member. */
+      readonly clientUrls: readonly string[];
+      /** With whom the cluster began; of the others, if `joins`, those that are known. */
       readonly members: readonly MemberInfo[];
+      /** The member was added to a cluster that runs: it begins with an empty log. */
+      readonly joins: boolean;
     }
   /** A channel to a peer; replaces an earlier one. */
   | { readonly kind: "peer"; readonly peer: bigint; readonly port: MessagePort }

@@ -142,7 +142,11 @@ export class SoloMember {
   async #boot(): Promise<void> {
     const home = await this.#home;
     if (home === undefined) return;
-    this.#supervisor.start(await home.boot(this.#options.self.id), this.#memberInfos());
+    this.#supervisor.start(await home.boot(this.#options.self.id), {
+      clientUrls: [this.clientUrl],
+      members: this.#memberInfos(),
+      joins: false,
+    });
   }
 
   async #rejoin(): Promise<void> {

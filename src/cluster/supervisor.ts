@@ -1,7 +1,6 @@
 // Starts a member's thread, watches it, and starts it again when it dies: the state of one member.
 import type { MemberId } from "../base/brand.ts";
 import type { Log } from "../base/ports.ts";
-import type { MemberInfo } from "../member/service.ts";
 import type { Role } from "../raft/types.ts";
 import { DataDirError } from "../storage/dataDirError.ts";
 import type { SharedFiles } from "../storage/sharedDisk.ts";
@@ -27,6 +26,12 @@ export interface SupervisorHooks {
   /** Starting again cannot help. */
   onFailed(supervisor: Supervisor, why: string): void;
 }
+
+/** What a life is told beside its boot. */
+export type StartedLife = Pick<
+  Extract<ToMember, { kind: "start" }>,
+  "clientUrls" | "members" | "joins"
+>;
 
 export class Supervisor {
   readonly id: MemberId;
@@ -93,10 +98,10 @@ export class Supervisor {
   }
 
   /** Second step of a life, after all members are bound. */
-  start(boot: Boot, members: readonly MemberInfo[]): void {
+  start(boot: Boot, life: StartedLife): void {
     this.#boot = boot;
-    const { incarnation, folders, mayCreate } = boot;
-    this.post({ kind: "start", incarnation, folders, mayCreate, members });
+    const { incarnation, birth, folders, mayCreate } = boot;
+    this.post({ kind: "start", incarnation, birth, folders, mayCreate, ...life });
   }
 
   /** Dropped when the member is down: what matters is said again to its next life. */

@@ -6,7 +6,7 @@ import { KvService } from "../api/kv.ts";
 import { MaintenanceService } from "../api/maintenance.ts";
 import { WatchService } from "../api/watch.ts";
 import { noMember } from "../base/brand.ts";
-import { errNoLeader } from "../base/errors.ts";
+import { errLearnerRefuses, errNoLeader } from "../base/errors.ts";
 import type { MemberService } from "../member/service.ts";
 import { Writer } from "../proto/writer.ts";
 import type { MethodTable, StreamMethod, UnaryMethod } from "./call.ts";
@@ -44,19 +44,42 @@ export function bindMethods(member: MemberService): MethodTable {
     ["/etcdserverpb.KV/Txn", kv.txn],
     ["/etcdserverpb.KV/Compact", kv.compact],
     ["/etcdserverpb.Cluster/MemberList", cluster.memberList],
+    ["/etcdserverpb.Cluster/MemberAdd", cluster.memberAdd],
+    ["/etcdserverpb.Cluster/MemberRemove", cluster.memberRemove],
+    ["/etcdserverpb.Cluster/MemberUpdate", cluster.memberUpdate],
+    ["/etcdserverpb.Cluster/MemberPromote", cluster.memberPromote],
+    ["/etcdserverpb.Maintenance/MoveLeader", maintenance.moveLeader],
     ["/etcdserverpb.Maintenance/Status", maintenance.status],
     ["/etcdserverpb.Maintenance/Alarm", maintenance.alarm],
     ["/etcdserverpb.Maintenance/HashKV", maintenance.hashKv],
     ["/grpc.health.v1.Health/Check", health.check],
     ["/grpc.health.v1.Health/List", health.list],
   ]);
-  for (const [path, method] of unary) unary.set(path, withLeaderRule(member, method));
+  for (const [path, method] of unary) {
+    const served = learnerPaths.has(path) ? method : withLearnerRule(member, method);
+    unary.set(path, withLeaderRule(member, served));
+  }
   const stream = new Map<string, StreamMethod>([
     ["/etcdserverpb.Watch/Watch", watch.watch],
     ["/grpc.health.v1.Health/Watch", health.watch],
   ]);
   for (const [path, method] of stream) stream.set(path, ledStream(member, method));
   return { unary, stream };
+}
+
+/** What a learner serves as well; of ranges the KV service refuses those that are linearizable. */
+const learnerPaths: ReadonlySet<string> = new Set([
+  "/etcdserverpb.KV/Range",
+  "/etcdserverpb.Maintenance/Status",
+  "/grpc.health.v1.Health/Check",
+  "/grpc.health.v1.Health/List",
+]);
+
+function withLearnerRule(member: MemberService, method: UnaryMethod): UnaryMethod {
+  return (call, message) => {
+    if (member.isLearner) call.fail(errLearnerRefuses);
+    else method(call, message);
+  };
 }
 
 /** With the header `hasleader: true` a call fails at once when the member knows no leader. */

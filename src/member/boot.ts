@@ -42,6 +42,7 @@ export function bootMember(config: MemberConfig, ports: MemberPorts & { random: 
       checkQuorum: true,
       readMode: "readIndex",
       applied: applier.applied,
+      configurations: applier.members.configurations,
     },
     ports.raftLog,
     ports.random,

@@ -14,6 +14,8 @@ import type { StoreHome } from "../storage/storeHome.ts";
 import { decodeFrame, FrameKind, frameKind } from "../transport/frame.ts";
 import type { PeerLink } from "../transport/link.ts";
 import type { WatchHub } from "../watch/hub.ts";
+import type { ChangePolicy, ChangeRequest } from "./changeRequest.ts";
+import { ClusterDuties, type MemberTold } from "./clusterDuties.ts";
 import { type MemberEvent, type MemberTiming, requestTicksMax } from "./events.ts";
 import { Images } from "./images.ts";
 import { Jobs } from "./jobs.ts";
@@ -23,7 +25,9 @@ import { Outbox } from "./outbox.ts";
 import { answerAll, Pending } from "./pending.ts";
 import { Pump } from "./pump.ts";
 import { Reads } from "./reads.ts";
+import type { LinkInfo, Roster } from "./roster.ts";
 import type {
+  ChangeCompletion,
   HashCompletion,
   MemberInfo,
   MemberService,
@@ -31,6 +35,7 @@ import type {
   ProposalCompletion,
   ReadCompletion,
   StateReader,
+  TransferCompletion,
 } from "./service.ts";
 import { StoreWriter } from "./storeWriter.ts";
 import type { Watches } from "./watches.ts";
@@ -54,7 +59,11 @@ export interface MemberConfig {
   /** Grows with every start of this member. */
   readonly incarnation: number;
   readonly timing: MemberTiming;
+  /** Those with which the cluster began, or those that were seen by whoever joins it. */
   readonly members: readonly MemberInfo[];
+  /** What this member tells the others about itself; nothing when left out. */
+  readonly told?: MemberTold;
+  readonly changePolicy?: Partial<ChangePolicy>;
   /** Between two progress messages to an idle watcher; etcd's 10 minutes when left out. */
   readonly watchProgressMs?: number;
   /** Bytes of written rows that stay in memory; the store's own bound when left out. */
@@ -75,6 +84,10 @@ export interface MemberPorts {
   readonly fail: (error: Error) => void;
   /** Leader or role changed. */
   readonly onLeader?: (status: MemberStatus) => void;
+  /** With whom this member has to talk from now on, itself included; also said once at the start. */
+  readonly onLinks?: (members: readonly LinkInfo[]) => void;
+  /** The member was removed from the cluster for good; it does nothing more. */
+  readonly onRemoved?: () => void;
 }
 
 export interface MemberCore {
@@ -101,6 +114,7 @@ export class Member implements MemberService {
   readonly #jobs: Jobs;
   readonly #hub: WatchHub;
   readonly #leaderLoss: LeaderLoss;
+  readonly #cluster: ClusterDuties;
   readonly #propose = (datas: readonly Uint8Array[]): void => void this.#raft.propose(datas);
   readonly #askReadIndex = (requestId: number): void => this.#raft.readIndex(requestId);
   #leader: MemberId = noMember;
@@ -162,6 +176,13 @@ export class Member implements MemberService {
     this.#jobs = new Jobs(core.applier);
     this.#hub = core.hub;
     this.#leaderLoss = new LeaderLoss(config.timing);
+    this.#cluster = new ClusterDuties(config, {
+      raft: core.raft,
+      applier: core.applier,
+      waitTicksMax,
+      send: (to, frame) => ports.link.send(to, frame),
+      propose: (kind, body, completion) => this.propose(kind, body, completion),
+    });
   }
 
   get clusterId(): bigint {
@@ -176,6 +197,10 @@ export class Member implements MemberService {
     return this.#raft.term;
   }
 
+  get isLearner(): boolean {
+    return this.#cluster.roster.isLearner;
+  }
+
   /** Refuses while the state may be older than what this member acknowledged. */
   get state(): StateReader {
     return this.#raft.isRefilling ? refusing(this.#applier) : this.#applier;
@@ -183,6 +208,11 @@ export class Member implements MemberService {
 
   get watches(): Watches {
     return this.#hub;
+  }
+
+  /** Who is a member, and how those that introduce themselves are to be received. */
+  get roster(): Roster {
+    return this.#cluster.roster;
   }
 
   /** Frames that could not be decoded and were dropped. */
@@ -213,6 +243,7 @@ export class Member implements MemberService {
   turn(): void {
     if (this.#stopped) return;
     this.#reads.askTurn(this.#askReadIndex);
+    this.#cluster.turn();
     do {
       if (!this.#isHolding()) this.#beginRound();
       this.#pump.drain();
@@ -227,6 +258,7 @@ export class Member implements MemberService {
     // A batch that began now would only have to be waited for: its rows are in the snapshot.
     if (!this.#pump.isHeld) this.#storeWriter.turn();
     if (this.#jobs.step()) this.#ports.requestTurn();
+    this.#tellLinks();
   }
 
   propose(kind: CommandKind, body: Uint8Array, completion: ProposalCompletion): void {
@@ -280,13 +312,34 @@ export class Member implements MemberService {
       revision: this.#applier.revision,
       dbSizeBytes: size.allocatedBytes,
       dbSizeInUseBytes: size.inUseBytes,
-      isLearner: false,
+      isLearner: this.isLearner,
       isRefilling: this.#raft.isRefilling,
     };
   }
 
   members(): readonly MemberInfo[] {
-    return this.#config.members;
+    return this.#cluster.roster.list();
+  }
+
+  changeMembership(request: ChangeRequest, completion: ChangeCompletion): void {
+    if (this.#stopped) completion.onRefused(errStopped);
+    else this.#cluster.changes.add(request, completion);
+    this.#ports.requestTurn();
+  }
+
+  transferLeadership(to: MemberId, completion: TransferCompletion): void {
+    if (this.#stopped) completion.onRefused(errStopped);
+    else this.#cluster.transfers.add(to, completion);
+    this.#ports.requestTurn();
+  }
+
+  #tellLinks(): void {
+    const { roster } = this.#cluster;
+    if (!roster.takeNews()) return;
+    this.#ports.onLinks?.(roster.links());
+    if (!roster.isOut) return;
+    this.#onStop();
+    this.#ports.onRemoved?.();
   }
 
   #serveReads(): void {
@@ -329,11 +382,17 @@ export class Member implements MemberService {
     this.#images.tick();
     this.#compaction.tick(this.#images.oldestIndex);
     this.#leaderLoss.tick(this.#raft.leader !== noMember);
+    this.#cluster.tick();
   }
 
   #onFrame(from: MemberId, bytes: Uint8Array): void {
-    if (frameKind(bytes) === FrameKind.bulk) {
+    const kind = frameKind(bytes);
+    if (kind === FrameKind.bulk) {
       this.#images.onFrame(from, bytes);
+      return;
+    }
+    if (kind === FrameKind.membership) {
+      if (!this.#cluster.changes.onFrame(from, bytes)) this.#badFrames++;
       return;
     }
     const frame = decodeFrame({ from, to: this.#config.id, bytes });
@@ -354,7 +413,9 @@ export class Member implements MemberService {
   #apply(entries: readonly Entry[]): void {
     for (const entry of entries) {
       if (entry.kind !== EntryKind.normal) {
-        this.#applier.skip(entry);
+        if (entry.kind === EntryKind.membership) this.#cluster.apply(entry);
+        else this.#applier.skip(entry);
+        this.#ports.requestTurn();
         continue;
       }
       const wanted = this.#pending.awaits(entry.data);
@@ -382,6 +443,7 @@ export class Member implements MemberService {
     this.#storeWriter = this.#newStoreWriter();
     this.#pending.onStateReplaced(this.#applier.lastBatchOf(this.#config.id));
     this.#jobs.rebind(this.#applier);
+    this.#cluster.rebind(this.#applier);
     this.#hub.rebind(store);
     this.#reads.onApplied(applied);
     this.#pump.resume();
@@ -399,6 +461,7 @@ export class Member implements MemberService {
     if (leader === this.#leader && term === this.#leaderTerm) return;
     this.#leader = leader;
     this.#leaderTerm = term;
+    this.#cluster.onLeader(leader);
     if (leader !== noMember) {
       this.#pending.onLeader(this.#propose);
       this.#reads.onLeader(this.#askReadIndex);
@@ -421,6 +484,7 @@ export class Member implements MemberService {
     this.#reads.refuseAll(errStopped);
     this.#jobs.refuseAll(errStopped);
     this.#images.stop();
+    this.#cluster.refuseAll(errStopped);
     this.#hub.stop();
   }
 }

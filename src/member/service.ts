@@ -6,6 +6,7 @@ import type { LogIndex, MemberId, Revision, Term } from "../base/brand.ts";
 import type { EtcdError } from "../base/errors.ts";
 import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
 import type { Role } from "../raft/types.ts";
+import type { ChangeRequest } from "./changeRequest.ts";
 import type { Watches } from "./watches.ts";
 
 /** Receives what became of one command; exactly one of the two is called, once. */
@@ -18,6 +19,20 @@ export interface ProposalCompletion {
 /** Receives the moment from which local state is fresh enough for a linearizable read. */
 export interface ReadCompletion {
   onReady(): void;
+  onRefused(error: EtcdError): void;
+}
+
+/** Receives what became of a change of membership; exactly one of the two is called, once. */
+export interface ChangeCompletion {
+  /** It is applied here. @param members all of them, in no order. */
+  onChanged(members: readonly MemberInfo[]): void;
+  /** The change may still be made later when the error speaks of time. */
+  onRefused(error: EtcdError): void;
+}
+
+/** Receives the moment at which the wanted member leads. */
+export interface TransferCompletion {
+  onMoved(): void;
   onRefused(error: EtcdError): void;
 }
 
@@ -74,6 +89,8 @@ export interface MemberService {
   readonly id: MemberId;
   /** Term now, for answer headers. */
   readonly term: Term;
+  /** Receives the log, but has no vote: most calls are refused there. */
+  readonly isLearner: boolean;
   readonly state: StateReader;
   readonly watches: Watches;
   /**
@@ -93,5 +110,10 @@ export interface MemberService {
   /** Calls back when physical removal up to the last compaction has been written to the store. */
   compactionSettled(done: () => void): void;
   status(): MemberStatus;
+  /** As applied here, in no order. */
   members(): readonly MemberInfo[];
+  /** Through whichever member, one change after the other. May call back within the call. */
+  changeMembership(request: ChangeRequest, completion: ChangeCompletion): void;
+  /** Only a leader can hand over. May call back within the call. */
+  transferLeadership(to: MemberId, completion: TransferCompletion): void;
 }

@@ -62,6 +62,17 @@ export function decodeAlarmRequest(bytes: Uint8Array): AlarmRequest | Malformed 
   return reader.fault ?? { action, memberId, alarm };
 }
 
+/** @returns the id of the member that is to lead. */
+export function decodeMoveLeaderRequest(bytes: Uint8Array): bigint | Malformed {
+  const reader = new Reader(bytes);
+  let target = 0n;
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag === 0x08) target = reader.uint64Exact();
+    else reader.skip(tag, 1);
+  }
+  return reader.fault ?? target;
+}
+
 export function decodeHashKvRequest(bytes: Uint8Array): HashKvRequest | Malformed {
   const reader = new Reader(bytes);
   let revision = 0;

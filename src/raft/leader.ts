@@ -277,12 +277,31 @@ export function onOwnPersisted(core: Core, leadership: Leadership): void {
 }
 
 /**
+ * A sole voter commits the entry that gives it a second one, and no more, by itself: who added the
+ * second may start it only when told so. Every quorum of the two has this leader, and whoever counts
+ * by a later configuration holds this entry below it, so no leader to come can lack it.
+ */
+function secondVoterIndex(core: Core, { acked, membershipIndex }: Leadership): LogIndex {
+  const { configurations, log, id } = core;
+  const none = LogIndex(0);
+  if (log.commit >= membershipIndex || configurations.latestIndex !== membershipIndex) return none;
+  const before = configurations.at(log.commit);
+  const { voters, outgoing } = configurations.latest;
+  const wasSole = before?.voters.length === 1 && before.outgoing.length === 0;
+  if (!wasSole || !before.voters.includes(id)) return none;
+  if (outgoing.length > 0 || voters.length !== 2 || !voters.includes(id)) return none;
+  return LogIndex(Math.min(acked.get(id) ?? none, membershipIndex));
+}
+
+/**
  * Commits what a quorum holds, if the last of it is of this term: an older entry on a majority may
  * still be replaced (Raft paper, figure 8).
  */
 function advanceCommit(core: Core, leadership: Leadership): void {
   const { log } = core;
-  const index = jointIndex(leadership.acked, core.membership);
+  const index = LogIndex(
+    Math.max(jointIndex(leadership.acked, core.membership), secondVoterIndex(core, leadership)),
+  );
   if (index <= log.commit || log.term(index) !== core.term) return;
   if (log.commitTo(index)) leadership.appendsDue = true;
 }

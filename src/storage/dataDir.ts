@@ -3,7 +3,7 @@
 //   <directory>, mode 0700
 //     quorlet.json               format version, cluster id, members; says when it is complete
 //     member-<id, 16 hex>/
-//       identity.json            incarnation; rewritten at each boot
+//       identity.json            incarnation and birth; rewritten at each boot
 //       log/  store/             see raftLog.ts and lmdb.ts
 import fs from "node:fs/promises";
 import path from "node:path";
@@ -55,6 +55,8 @@ export interface MemberBoot {
    * whose directory was lost must not take its own old batches, still in the others' logs, for new ones.
    */
   readonly incarnation: number;
+  /** The incarnation with which this directory began: another directory of the member has another. */
+  readonly birth: number;
   readonly logDirectory: string;
   readonly storeDirectory: string;
   /**
@@ -68,8 +70,12 @@ export interface MemberBoot {
 interface Identity {
   /** Of the last life; 0 before the first. */
   readonly incarnation: number;
+  /** 0 before the first life. */
+  readonly birth: number;
   readonly started: boolean;
 }
+
+const unborn: Identity = { incarnation: 0, birth: 0, started: false };
 
 /**
  * Looks at a directory without changing anything.
@@ -138,12 +144,13 @@ class DataDir implements ClaimedDataDir {
   async boot(id: MemberId): Promise<MemberBoot> {
     const directory = memberDirectory(this.path, id);
     const nowMs = this.#epochMs();
-    const { incarnation, started } = await this.#change(id, (before) => ({
-      ...before,
-      incarnation: Math.max(before.incarnation + 1, nowMs),
-    }));
+    const { incarnation, birth, started } = await this.#change(id, (before) => {
+      const next = Math.max(before.incarnation + 1, nowMs);
+      return { ...before, incarnation: next, birth: before.birth || next };
+    });
     return {
       incarnation,
+      birth,
       logDirectory: path.join(directory, "log"),
       storeDirectory: path.join(directory, "store"),
       mayCreate: !started,
@@ -258,7 +265,7 @@ async function lay(directory: string, marker: DataMarker): Promise<void> {
   await writeMarker(directory, marker, false);
   for (const { id } of marker.members) {
     await fs.mkdir(memberDirectory(directory, id), { recursive: true, mode: 0o700 });
-    await writeIdentity(memberDirectory(directory, id), { incarnation: 0, started: false });
+    await writeIdentity(memberDirectory(directory, id), unborn);
   }
   await writeMarker(directory, marker, true);
 }
@@ -277,11 +284,12 @@ async function writeMarker(
 async function readIdentity(directory: string): Promise<Identity> {
   const file = path.join(directory, identityName);
   const json = await readJson(file);
-  const { incarnation, started } = json ?? {};
-  if (!isIncarnation(incarnation) || typeof started !== "boolean") {
+  // A directory of an earlier version does not name its birth.
+  const { incarnation, birth = 0, started } = json ?? {};
+  if (!isIncarnation(incarnation) || !isIncarnation(birth) || typeof started !== "boolean") {
     throw new DataDirError({ kind: "damaged", file });
   }
-  return { incarnation, started };
+  return { incarnation, birth, started };
 }
 
 const isIncarnation = (value: unknown): value is number =>

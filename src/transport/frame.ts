@@ -134,7 +134,14 @@ export class FrameWriter {
 export function frameKind(bytes: Uint8Array): FrameKind | undefined {
   if (bytes.length < prefixBytes || bytes[0] !== formatVersion) return undefined;
   const kind = bytes[1];
-  return kind === FrameKind.raft || kind === FrameKind.bulk ? kind : undefined;
+  switch (kind) {
+    case FrameKind.raft:
+    case FrameKind.bulk:
+    case FrameKind.membership:
+      return kind;
+    default:
+      return undefined;
+  }
 }
 
 /**

@@ -4,7 +4,9 @@ import type { RangeResult, TxnResult } from "../../src/apply/outcome.ts";
 import { LogIndex, MemberId, Revision, Term } from "../../src/base/brand.ts";
 import type { EtcdError } from "../../src/base/errors.ts";
 import type { UnaryCall } from "../../src/grpc/call.ts";
+import type { ChangeRequest } from "../../src/member/changeRequest.ts";
 import type {
+  ChangeCompletion,
   HashCompletion,
   MemberInfo,
   MemberService,
@@ -12,6 +14,7 @@ import type {
   ProposalCompletion,
   ReadCompletion,
   StateReader,
+  TransferCompletion,
 } from "../../src/member/service.ts";
 import type { Watches } from "../../src/member/watches.ts";
 import type { RangeRequest, TxnRequest } from "../../src/proto/kv.ts";
@@ -35,7 +38,11 @@ export class FakeMember implements MemberService {
   readonly compactions: (() => void)[] = [];
   readonly ranges: RangeRequest[] = [];
   readonly txns: TxnRequest[] = [];
+  readonly changes: { readonly request: ChangeRequest; readonly completion: ChangeCompletion }[] =
+    [];
+  readonly transfers: { readonly to: MemberId; readonly completion: TransferCompletion }[] = [];
   list: readonly MemberInfo[] = [];
+  isLearner = false;
 
   /** What the next read gives, or throws. */
   rangeResult: () => RangeResult = () => emptyRange;
@@ -86,13 +93,21 @@ export class FakeMember implements MemberService {
       revision: this.state.revision,
       dbSizeBytes: 4096,
       dbSizeInUseBytes: 1024,
-      isLearner: false,
+      isLearner: this.isLearner,
       isRefilling: false,
     };
   }
 
   members(): readonly MemberInfo[] {
     return this.list;
+  }
+
+  changeMembership(request: ChangeRequest, completion: ChangeCompletion): void {
+    this.changes.push({ request, completion });
+  }
+
+  transferLeadership(to: MemberId, completion: TransferCompletion): void {
+    this.transfers.push({ to, completion });
   }
 }
 

@@ -152,6 +152,9 @@ function serviceWith(
     get term() {
       return member.term;
     },
+    get isLearner() {
+      return member.isLearner;
+    },
     get state() {
       return member.state;
     },
@@ -166,5 +169,7 @@ function serviceWith(
     compactionSettled: (done) => member.compactionSettled(done),
     status: () => member.status(),
     members: () => member.members(),
+    changeMembership: (request, completion) => member.changeMembership(request, completion),
+    transferLeadership: (to, completion) => member.transferLeadership(to, completion),
   };
 }

@@ -3,14 +3,18 @@ import { LogIndex, MemberId } from "../../src/base/brand.ts";
 import { silentLog } from "../../src/base/ports.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { bootMember } from "../../src/member/boot.ts";
+import type { ChangePolicy } from "../../src/member/changeRequest.ts";
 import { defaultTiming } from "../../src/member/events.ts";
 import type { CompactionBounds } from "../../src/member/logCompaction.ts";
 import type { Member } from "../../src/member/member.ts";
+import type { MemberInfo } from "../../src/member/service.ts";
+import type { Membership } from "../../src/raft/types.ts";
 import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
 import { MemoryLog } from "../../src/storage/memoryLog.ts";
 import type { PeerLink } from "../../src/transport/link.ts";
 
 export interface LocalOptions {
+  readonly changePolicy?: Partial<ChangePolicy>;
   readonly compaction?: Partial<CompactionBounds>;
 }
 
@@ -27,7 +31,7 @@ interface Disk {
 }
 
 export class LocalCluster {
-  readonly ids: readonly MemberId[];
+  readonly ids: MemberId[];
   readonly members = new Map<MemberId, Member>();
   /** Members whose frames, in and out, are lost. */
   readonly cut = new Set<MemberId>();
@@ -36,25 +40,43 @@ export class LocalCluster {
   isLost: (frame: Frame) => boolean = () => false;
   /** Called before anything happens to anybody: a turn, a frame, a completion. */
   onStep: () => void = () => {};
-  readonly #options: LocalOptions;
   readonly #random: Prng;
   #frames: Frame[] = [];
   #deferred: (() => void)[] = [];
   #nowMs = 0;
+  #turnWanted = false;
   readonly faults: Error[] = [];
+  /** Members that were told that they are removed. */
+  readonly removed: MemberId[] = [];
+  readonly #options: LocalOptions;
+  readonly #first: readonly MemberInfo[];
 
   constructor(count: number, seed = 1, options: LocalOptions = {}) {
-    this.#options = options;
     this.#random = new Prng(seed);
+    this.#options = options;
     this.ids = Array.from({ length: count }, (_, i) => MemberId(BigInt(i + 1)));
+    this.#first = this.ids.map((id) => {
+      const peerUrls = [`http://m${id}:2380`];
+      return { id, name: `m${id}`, peerUrls, clientUrls: [], isLearner: false };
+    });
     for (const id of this.ids) {
-      this.#disks.set(id, this.#newDisk());
+      this.#disks.set(id, this.#newDisk(this.#begun));
       this.start(id);
     }
   }
 
-  #newDisk(): Disk {
-    const membership = { voters: this.ids, outgoing: [], learners: [] };
+  /** A member with an empty disk, that was or will be added. */
+  join(id: MemberId): Member {
+    this.ids.push(id);
+    this.#disks.set(id, this.#newDisk({ voters: [], outgoing: [], learners: [] }));
+    return this.start(id);
+  }
+
+  get #begun(): Membership {
+    return { voters: this.#first.map(({ id }) => id), outgoing: [], learners: [] };
+  }
+
+  #newDisk(membership: Membership): Disk {
     const defer = (run: () => void): void => void this.#deferred.push(run);
     return {
       log: new MemoryLog({ membership }),
@@ -82,7 +104,8 @@ export class LocalCluster {
       id,
       incarnation: disk.incarnation,
       timing: defaultTiming,
-      members: [],
+      members: this.#first,
+      told: { birth: Number(id), name: `m${id}`, clientUrls: [`http://m${id}:2379`] },
       ...this.#options,
     };
     const member = bootMember(config, {
@@ -92,8 +115,11 @@ export class LocalCluster {
       link,
       raftLog: disk.log,
       home: disk.home,
-      requestTurn: () => {},
+      requestTurn: () => {
+        this.#turnWanted = true;
+      },
       fail: (error) => void this.faults.push(error),
+      onRemoved: () => void this.removed.push(id),
     });
     this.members.set(id, member);
     return member;
@@ -112,7 +138,7 @@ export class LocalCluster {
   /** Everything that a member that is down had is gone. */
   wipe(id: MemberId): void {
     const incarnation = this.#disks.get(id)?.incarnation ?? 0;
-    this.#disks.set(id, { ...this.#newDisk(), incarnation });
+    this.#disks.set(id, { ...this.#newDisk(this.#begun), incarnation });
   }
 
   logOf(id: MemberId): MemoryLog {
@@ -137,6 +163,7 @@ export class LocalCluster {
   /** Lets everything that can happen without time passing happen. */
   settle(): void {
     for (let round = 0; round < 10_000; round++) {
+      this.#turnWanted = false;
       for (const id of this.ids) {
         this.onStep();
         this.members.get(id)?.turn();
@@ -145,7 +172,7 @@ export class LocalCluster {
       const deferred = this.#deferred;
       this.#frames = [];
       this.#deferred = [];
-      if (frames.length === 0 && deferred.length === 0) return;
+      if (frames.length === 0 && deferred.length === 0 && !this.#turnWanted) return;
       for (const run of deferred) {
         this.onStep();
         run();

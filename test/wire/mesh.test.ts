@@ -108,19 +108,22 @@ suite("three members in three processes", () => {
     }
   });
 
-  test("every member lists all of them with the client URLs that peers told", async () => {
+  test("every member lists all of them with the client URLs that each made known", async () => {
     const want = cluster.names.map((name, i) => ({
       name,
       peerURLs: [cluster.peerUrl(i)],
       clientURLs: [`http://${cluster.member(name).endpoint}`],
     }));
     for (const endpoint of endpoints()) {
-      const listed = (await membersAt(endpoint)).map(({ name, peerURLs, clientURLs }) => ({
-        name,
-        peerURLs,
-        clientURLs,
-      }));
-      const byName = listed.toSorted((a, b) => `${a.name}`.localeCompare(`${b.name}`));
+      // A member makes its URLs known once it is ready: it may take another moment.
+      let listed: readonly Record<string, unknown>[] = [];
+      const endMs = performance.now() + failoverMsMax;
+      do {
+        listed = await membersAt(endpoint);
+      } while (!listed.every(({ clientURLs }) => clientURLs) && performance.now() < endMs);
+      const byName = listed
+        .map(({ name, peerURLs, clientURLs }) => ({ name, peerURLs, clientURLs }))
+        .toSorted((a, b) => `${a.name}`.localeCompare(`${b.name}`));
       assert.deepEqual(byName, want, endpoint);
     }
   });
