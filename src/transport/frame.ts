@@ -185,6 +185,8 @@ function readMessages(
   return messages;
 }
 
+/** u32 LE at offset 2; without a DataView, which costs more than the rest of a small frame's head. */
 function headerBytes(bytes: Uint8Array): number {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(2, true);
+  const low = (bytes[2] ?? 0) | ((bytes[3] ?? 0) << 8) | ((bytes[4] ?? 0) << 16);
+  return low + (bytes[5] ?? 0) * 2 ** 24;
 }

@@ -153,7 +153,10 @@ export class SimMember {
 
   receive(from: MemberId, bytes: Uint8Array): void {
     if (this.#life === undefined) return;
-    this.later(0, () => this.handle({ kind: "frame", from, bytes }));
+    const event = { kind: "frame", from, bytes } as const;
+    const sleepUs = this.#pausedUntilUs - this.#world.queue.nowUs;
+    if (sleepUs > 0) this.later(sleepUs, () => this.handle(event));
+    else this.handle(event);
   }
 
   /** Something outside of the member happens to its service, in its thread. */

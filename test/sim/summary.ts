@@ -3,6 +3,7 @@ import type { Verdict } from "./runSeed.ts";
 
 export class Summary {
   readonly #startedMs = performance.now();
+  readonly #startedCpu = process.cpuUsage();
   readonly #faults = new Map<string, number>();
   readonly #violations: string[] = [];
   #seeds = 0;
@@ -34,10 +35,15 @@ export class Summary {
     if (violation) this.#violations.push(`${violation.checker}: seed ${seed}`);
   }
 
-  /** Time that passed for the clusters, by real time. */
+  /**
+   * Time that passed for the clusters, by real time and by time of processors, of all threads and of
+   * their start: the latter says the same on a machine that does something else as well.
+   */
   speed(): string {
     const seconds = (performance.now() - this.#startedMs) / 1000;
-    return `${(this.#simulatedUs / 1e6 / seconds).toFixed(0)} simulated seconds per second`;
+    const { user, system } = process.cpuUsage(this.#startedCpu);
+    const per = (time: number): string => (this.#simulatedUs / 1e6 / time).toFixed(0);
+    return `${per(seconds)} simulated seconds per second, ${per((user + system) / 1e6)} per second of CPU`;
   }
 
   lines(): readonly string[] {

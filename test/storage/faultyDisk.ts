@@ -11,9 +11,18 @@ interface Write {
 interface FileState {
   /** What a power cut leaves for sure. */
   durable: Uint8Array;
-  /** What a read gives. */
+  /** What a read gives; the very bytes of `durable` until the first write. */
   current: Uint8Array;
   unsynced: Write[];
+  /** The bytes are also those of another disk: to be copied before anything is written. */
+  isShared: boolean;
+}
+
+/** Bytes of its own, for both views. */
+function own(file: FileState): void {
+  if (file.isShared) file.durable = file.durable.slice();
+  if (file.isShared || file.current === file.durable) file.current = file.durable.slice();
+  file.isShared = false;
 }
 
 /** Errors with which the next operation of a kind ends, for good. */
@@ -50,7 +59,7 @@ export class FaultyDisk implements LogDisk {
     if (this.faults.create) throw systemError(this.faults.create);
     const durable = new Uint8Array(bytes);
     durable.set(head);
-    this.files.set(name, { durable, current: durable.slice(), unsynced: [] });
+    this.files.set(name, { durable, current: durable, unsynced: [], isShared: false });
     return this.open(name);
   }
 
@@ -82,7 +91,10 @@ export class FaultyDisk implements LogDisk {
     const after = new FaultyDisk();
     let number = 0;
     for (const [name, file] of this.files) {
-      const bytes = file.durable.slice();
+      // Most files are whole: no copy is made of them until somebody writes.
+      const isShared = file.unsynced.length === 0;
+      const bytes = isShared ? file.durable : file.durable.slice();
+      if (isShared) file.isShared = true;
       for (const write of file.unsynced) {
         for (let from = 0; from < write.bytes.length; from += sector) {
           if (!landed(number, from / sector)) continue;
@@ -90,7 +102,7 @@ export class FaultyDisk implements LogDisk {
         }
         number++;
       }
-      after.files.set(name, { durable: bytes, current: bytes.slice(), unsynced: [] });
+      after.files.set(name, { durable: bytes, current: bytes, unsynced: [], isShared });
     }
     return after;
   }
@@ -104,6 +116,7 @@ export class FaultyDisk implements LogDisk {
   patch(name: string, offset: number, bytes: Uint8Array): void {
     const file = this.files.get(name);
     if (!file) throw systemError("ENOENT");
+    own(file);
     file.durable.set(bytes, offset);
     file.current.set(bytes, offset);
   }
@@ -111,6 +124,7 @@ export class FaultyDisk implements LogDisk {
   flip(name: string, offset: number, bit: number): void {
     const file = this.files.get(name);
     if (!file) throw systemError("ENOENT");
+    own(file);
     for (const bytes of [file.durable, file.current]) {
       bytes[offset] = (bytes[offset] ?? 0) ^ (1 << bit);
     }
@@ -142,6 +156,7 @@ class FaultyFile implements SegmentFile {
     if (this.#disk.faults.write) throw systemError(this.#disk.faults.write);
     if (offset + count > this.bytes) throw systemError("EFBIG");
     const bytes = from.slice(0, count);
+    own(this.#file);
     this.#disk.writes.push({ name: this.name, offset, bytes: count });
     this.#file.current.set(bytes, offset);
     this.#file.unsynced.push({ offset, bytes });
@@ -150,19 +165,21 @@ class FaultyFile implements SegmentFile {
   syncNow(): void {
     if (this.#disk.faults.sync) throw systemError(this.#disk.faults.sync);
     this.#disk.syncCount++;
-    this.#file.durable = this.#file.current.slice();
+    for (const { offset, bytes } of this.#file.unsynced) this.#file.durable.set(bytes, offset);
     this.#file.unsynced = [];
   }
 
   // What is durable at the end is what had been written at the start.
   sync(done: (error: Error | undefined) => void): void {
-    const covered = this.#file.unsynced.length;
-    const covers = this.#file.unsynced.slice(0, covered);
+    const covers = new Set(this.#file.unsynced);
     this.#disk.syncs.push(() => {
       if (this.#disk.faults.sync) return done(systemError(this.#disk.faults.sync));
       this.#disk.syncCount++;
-      for (const { offset, bytes } of covers) this.#file.durable.set(bytes, offset);
-      this.#file.unsynced = this.#file.unsynced.filter((write) => !covers.includes(write));
+      const file = this.#file;
+      for (const write of file.unsynced) {
+        if (covers.has(write)) file.durable.set(write.bytes, write.offset);
+      }
+      file.unsynced = file.unsynced.filter((write) => !covers.has(write));
       done(undefined);
     });
   }
