@@ -13,6 +13,7 @@ import type { Odds } from "./odds.ts";
 import { SimMember, type World } from "./simMember.ts";
 import { Sites } from "./sites.ts";
 import { Trace, type TraceSink } from "./trace.ts";
+import { WatchClient } from "./watchClient.ts";
 import { Workload } from "./workload.ts";
 
 export interface SimOptions {
@@ -28,6 +29,7 @@ export class SimCluster {
   readonly members: readonly SimMember[];
   readonly judges: Judges;
   readonly workload: Workload;
+  readonly watchClients: readonly WatchClient[];
   readonly faults: Faults;
   readonly #network: Network;
 
@@ -51,6 +53,12 @@ export class SimCluster {
       this.#newMember(world, id, { durable, membership }),
     );
     this.workload = new Workload(world, this.judges, this.members);
+    const { members, workload, judges } = this;
+    this.watchClients = Array.from({ length: odds.load.watchClients }, (_, id) => {
+      const readUsMax = odds.load.readUsMax * (id + 1);
+      const parts = { id, judge: judges.watches, members, keys: workload.keys, readUsMax };
+      return new WatchClient(world, parts);
+    });
     this.faults = new Faults(world, this.members, this.#network);
   }
 
@@ -58,6 +66,7 @@ export class SimCluster {
     for (const member of this.members) member.start();
     this.faults.begin();
     this.workload.begin();
+    for (const client of this.watchClients) client.begin();
   }
 
   run(us: number): void {
@@ -80,7 +89,10 @@ export class SimCluster {
       },
       membership,
     );
-    const onCrash = (): void => this.workload.onCrash(id);
+    const onCrash = (): void => {
+      this.workload.onCrash(id);
+      for (const client of this.watchClients) client.onCrash(id);
+    };
     const member = new SimMember(world, { id, disk, judges, onCrash, network: this.#network });
     return member;
   }

@@ -11,6 +11,7 @@ import { LogMatching } from "./checkers/logMatching.ts";
 import { OneLeader } from "./checkers/oneLeader.ts";
 import { Promises } from "./checkers/promises.ts";
 import { Serializable } from "./checkers/serializable.ts";
+import { WatchJudge } from "./checkers/watches.ts";
 import { Writes } from "./checkers/writes.ts";
 import type { DurableRecord } from "./durableRecord.ts";
 import type { EventQueue } from "./eventQueue.ts";
@@ -20,6 +21,7 @@ export class Judges {
   readonly writes = new Writes();
   readonly answers: Answers;
   readonly serializable: Serializable;
+  readonly watches: WatchJudge;
   readonly #disks: ReadonlyMap<MemberId, DurableRecord>;
   readonly #oneLeader = new OneLeader();
   readonly #logMatching = new LogMatching();
@@ -33,6 +35,7 @@ export class Judges {
     );
     this.answers = new Answers(this.history, this.writes);
     this.serializable = new Serializable(this.answers);
+    this.watches = new WatchJudge(this.history);
     this.#disks = disks;
     this.#committed = new Committed(disks);
     this.#promises = new Promises(disks);

@@ -75,6 +75,9 @@ export interface LoadOdds {
   readonly large: number;
   readonly serializable: number;
   readonly compact: number;
+  readonly watchClients: number;
+  /** Between two looks of a watching client at what came; the first reads this often, the next slower. */
+  readonly readUsMax: number;
 }
 
 export function drawOdds(random: Prng): Odds {
@@ -112,6 +115,8 @@ export function drawOdds(random: Prng): Odds {
       large: pick(0, 20),
       serializable: pick(2, 5, 20),
       compact: pick(0, 0, 100, 20),
+      watchClients: pick(0, 1, 2, 3),
+      readUsMax: pick(1_000, 50_000, 700_000),
     },
     driftMax: pick(0, 10, 150),
     recentBytesMax: pick(0, 2_000, 16 << 20),

@@ -21,6 +21,9 @@ import { CrashSignal, type Sites } from "./sites.ts";
 import type { Trace } from "./trace.ts";
 import { Violation } from "./violation.ts";
 
+/** Often enough for a run of seconds. */
+const watchProgressMs = 700;
+
 /** What all members of a run share. */
 export interface World {
   readonly queue: EventQueue;
@@ -104,6 +107,7 @@ export class SimMember {
         timing: defaultTiming,
         members: [],
         recentBytesMax: this.#world.odds.recentBytesMax,
+        watchProgressMs,
       },
       {
         clock: this.clock,

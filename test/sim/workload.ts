@@ -127,6 +127,7 @@ export class Workload {
     };
     this.operations.push(op);
     this.#judges.writes.onCall(op);
+    if (action.kind === "compact") this.#judges.watches.onCompact(action.revision);
     if (trace.on)
       trace.line(`client ${client} asks m${member.id} #${op.id} ${describeAction(action)}`);
     const call = new Call(op, member, this.#callParts);

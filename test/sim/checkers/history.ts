@@ -40,6 +40,7 @@ export class History {
   readonly #onRevision: OnRevision;
   /** Position is revision - 2. */
   readonly #changes: (readonly Change[])[] = [];
+  readonly #applied: (readonly AppliedChange[])[] = [];
   readonly #moments = new Map<string, Moment[]>();
   readonly #told = new Map<MemberId, number>();
 
@@ -85,8 +86,12 @@ export class History {
 
   /** Whether this very revision deleted the key. */
   deletes(key: string, revision: number): boolean {
-    const moments = this.#moments.get(key) ?? [];
-    return moments.some((moment) => moment.revision === revision && moment.pair === undefined);
+    return this.changesOf(revision).some((change) => change.key === key && !change.pair);
+  }
+
+  /** What a revision changed, in the order of its txn. */
+  changesOf(revision: number): readonly AppliedChange[] {
+    return this.#applied[revision - firstRevision - 1] ?? [];
   }
 
   #take(revision: number, changes: readonly Change[]): void {
@@ -103,6 +108,7 @@ export class History {
       moments.push({ revision, pair });
       this.#moments.set(key, moments);
     }
+    this.#applied.push(applied);
     this.#onRevision(revision, applied);
   }
 

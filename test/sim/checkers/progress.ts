@@ -13,11 +13,12 @@ const stepUs = 20_000;
 
 /** Runs the healed cluster. @throws {Violation} when it does not come to rest as it should. */
 export function checkProgress(cluster: SimCluster): void {
-  const { workload, members } = cluster;
+  const { workload, members, watchClients } = cluster;
   // What a slow disk was given before it healed still takes its time.
   const slowUs = Math.max(...members.map(({ disk }) => disk.syncedUs - cluster.queue.nowUs), 0);
   cluster.run(slowUs + afterloadUs);
   workload.end();
+  for (const client of watchClients) client.settle();
   waitFor(
     cluster,
     requestsEndUs,
@@ -32,6 +33,14 @@ export function checkProgress(cluster: SimCluster): void {
     () => "members do not apply what others did",
   );
   checkHashes(cluster);
+  for (const client of watchClients) {
+    waitFor(
+      cluster,
+      serveUs,
+      () => client.isComplete,
+      () => client.describe(),
+    );
+  }
 }
 
 function waitFor(

@@ -3,5 +3,11 @@ import { memberMutants } from "./member.ts";
 import type { Mutant } from "./mutant.ts";
 import { raftMutants } from "./raft.ts";
 import { storeMutants } from "./store.ts";
+import { watchMutants } from "./watch.ts";
 
-export const allMutants: readonly Mutant[] = [...raftMutants, ...memberMutants, ...storeMutants];
+export const allMutants: readonly Mutant[] = [
+  ...raftMutants,
+  ...memberMutants,
+  ...storeMutants,
+  ...watchMutants,
+];
