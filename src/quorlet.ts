@@ -12,6 +12,8 @@ export {
   type TxnResult,
 } from "./client/results.ts";
 export { compare, op, type Txn } from "./client/txn.ts";
+export type { Watch, WatchOptions } from "./client/watch.ts";
+export { CompactedError, type WatchBatch, type WatchEvent } from "./client/watchEvent.ts";
 export {
   Cluster,
   type ClusterOptions,

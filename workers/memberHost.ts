@@ -5,6 +5,7 @@ import { MemberId, Term } from "../src/base/brand.ts";
 import type { Log } from "../src/base/ports.ts";
 import { systemClock, systemLog, systemRandom } from "../src/base/system.ts";
 import type { FromMember, MemberThreadData, ToMember } from "../src/cluster/protocol.ts";
+import { overMessagePort } from "../src/door/doorPort.ts";
 import { EmbeddedDoor } from "../src/door/embedded.ts";
 import { openHttpDoor } from "../src/door/httpDoor.ts";
 import { Listener } from "../src/door/listener.ts";
@@ -57,7 +58,7 @@ export class MemberHost {
     const requestFlush = (): void => this.#requestTurn();
     const onMistake = (error: unknown): void => this.crash(error);
     this.#listener = new Listener({ requestFlush, onMistake, log: this.#log });
-    this.#embedded = new EmbeddedDoor({ requestFlush, onMistake });
+    this.#embedded = new EmbeddedDoor({ requestFlush, onMistake, self: data.id });
   }
 
   /** Binds the ports for clients and peers; nothing else is touched before `start`. */
@@ -79,7 +80,7 @@ export class MemberHost {
         this.#peers.attach(MemberId(message.peer), message.port);
         break;
       case "client":
-        this.#embedded.attach(message.port);
+        this.#embedded.attach(overMessagePort(message.port));
         break;
       case "campaign":
         this.#member?.handle({ kind: "campaign" });
@@ -147,7 +148,7 @@ export class MemberHost {
         fail: (error) => this.#fail(error, { permanent: isPermanent(error) }),
         onLeader: ({ leader, role, term }) => {
           this.#post({ kind: "leader", leader, role, term });
-          this.#embedded.tellLeader(leader);
+          this.#embedded.tellLeader(leader, term);
         },
       },
     );

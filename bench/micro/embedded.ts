@@ -4,7 +4,8 @@ import { pathToFileURL } from "node:url";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { MemberId } from "../../src/base/brand.ts";
 import { Client } from "../../src/client/client.ts";
-import { MemberClient } from "../../src/cluster/memberClient.ts";
+import { LaneChannel } from "../../src/client/laneChannel.ts";
+import { overMessagePort } from "../../src/cluster/messageLane.ts";
 
 export interface EmbeddedRow {
   readonly callers: number;
@@ -18,8 +19,8 @@ export async function benchEmbedded(puts: number): Promise<readonly EmbeddedRow[
   const door = new Worker(new URL("./embeddedDoor.mjs", import.meta.url));
   const { port1, port2 } = new MessageChannel();
   door.postMessage({ port: port2 }, [port2]);
-  const channel = new MemberClient();
-  channel.attach(MemberId(1n), port1);
+  const channel = new LaneChannel();
+  channel.attach("1", overMessagePort(port1), { member: MemberId(1n) });
   const client = new Client(channel);
   const rows: EmbeddedRow[] = [];
   for (const callers of [1, 100, 1_000]) {

@@ -49,15 +49,19 @@ import {
   toTxnResult,
 } from "./results.ts";
 import { Txn } from "./txn.ts";
+import type { Watch, WatchOptions } from "./watch.ts";
+import { WatchPool } from "./watchPool.ts";
 
 /** Every call rejects with EtcdError: code and text are etcd's. */
 export class Client {
   readonly #channel: Channel;
   readonly #writer = new Writer();
+  readonly #watches: WatchPool;
 
   /** The channel belongs to the client from here on. */
   constructor(channel: Channel) {
     this.#channel = channel;
+    this.#watches = new WatchPool(channel);
   }
 
   /** One key; undefined when there is none. */
@@ -107,6 +111,14 @@ export class Client {
     return toHeader(parsed(decodeCompactionResponse(answer)).header);
   }
 
+  /**
+   * Events of a range, beginning now: `for await (const event of client.watch({ prefix: "a/" }))`. It
+   * goes on by itself when members die or the leader changes. See watch.ts.
+   */
+  watch(range: KeyRange, options: WatchOptions = {}): Watch {
+    return this.#watches.watch(range, options);
+  }
+
   /** Linearizable, as etcd's own clients ask. */
   async memberList(options: CallOptions = {}): Promise<MemberListResult> {
     this.#writer.bool(0x08, true);
@@ -123,6 +135,7 @@ export class Client {
 
   /** Fails what is in flight. */
   close(): void {
+    this.#watches.close();
     this.#channel.close();
   }
 }

@@ -1,6 +1,6 @@
 // From what is pleasant to write to what etcd takes: keys, ranges, options.
 import { LeaseId, noLease } from "../base/brand.ts";
-import { copyBytes, emptyBytes } from "../base/bytes.ts";
+import { copyBytes, emptyBytes, utf8Bytes } from "../base/bytes.ts";
 import {
   type DeleteRangeRequest,
   type PutRequest,
@@ -18,7 +18,9 @@ export type KeyRange =
   | { readonly prefix: Bytes }
   /** Keys in [from, to); without `to` all from `from` on. */
   | { readonly from: Bytes; readonly to?: Bytes }
-  | { readonly all: true };
+  | { readonly all: true }
+  /** As etcd has it. */
+  | { readonly key: Bytes; readonly rangeEnd: Bytes };
 
 export interface RangeOptions {
   /** At most so many pairs; 0: all. */
@@ -53,7 +55,7 @@ export interface DeleteOptions {
 }
 
 export function toBytes(input: Bytes): Uint8Array {
-  return typeof input === "string" ? Buffer.from(input, "utf8") : input;
+  return typeof input === "string" ? utf8Bytes(input) : input;
 }
 
 /** End of a range that has no end. */
@@ -72,9 +74,12 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array {
 }
 
 /** An empty `key` stands for the first key of all: etcd wants a zero byte there. */
-function rangeOf(range: KeyRange): { key: Uint8Array; rangeEnd: Uint8Array } {
+export function rangeOf(range: KeyRange): { key: Uint8Array; rangeEnd: Uint8Array } {
   if (typeof range === "string" || range instanceof Uint8Array) {
     return { key: toBytes(range), rangeEnd: emptyBytes };
+  }
+  if ("rangeEnd" in range) {
+    return { key: toBytes(range.key), rangeEnd: toBytes(range.rangeEnd) };
   }
   if ("all" in range) return { key: noEnd, rangeEnd: noEnd };
   if ("prefix" in range) {

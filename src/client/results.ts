@@ -1,6 +1,6 @@
 // What a client gives back: etcd's answers, with keys and values easy to read.
 import type { LeaseId } from "../base/brand.ts";
-import { asBuffer, copyBytes } from "../base/bytes.ts";
+import { copyBytes, utf8Text } from "../base/bytes.ts";
 import { errMalformed } from "../base/errors.ts";
 import type { KeyValue } from "../proto/kv.ts";
 import { Malformed } from "../proto/reader.ts";
@@ -35,12 +35,12 @@ export class Pair implements KeyValue {
 
   /** The value as UTF-8. */
   text(): string {
-    return asBuffer(this.value).toString("utf8");
+    return utf8Text(this.value);
   }
 
   /** The key as UTF-8. */
   keyText(): string {
-    return asBuffer(this.key).toString("utf8");
+    return utf8Text(this.key);
   }
 
   /** The value parsed as JSON. @throws {SyntaxError} if it is none. */

@@ -4,13 +4,14 @@ import type { MemberId } from "../base/brand.ts";
 import type { Log } from "../base/ports.ts";
 import { type LogLevel, systemLog } from "../base/system.ts";
 import { Client } from "../client/client.ts";
+import { LaneChannel } from "../client/laneChannel.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
 import { Faults } from "./faults.ts";
 import { type Home, openHome, planCluster } from "./home.ts";
 import { type ClusterSeed, isWhole } from "./identity.ts";
-import { MemberClient } from "./memberClient.ts";
 import { Mesh } from "./mesh.ts";
+import { overMessagePort } from "./messageLane.ts";
 import { StartError } from "./startError.ts";
 import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor.ts";
 import { Waiters } from "./waiters.ts";
@@ -67,7 +68,7 @@ export class Cluster implements AsyncDisposable {
   readonly #seed: ClusterSeed;
   readonly #supervisors: readonly Supervisor[];
   readonly #mesh: Mesh;
-  readonly #clients = new Set<MemberClient>();
+  readonly #clients = new Set<LaneChannel>();
   readonly #logEnds = new Map<MemberId, { lastIndex: number; lastTerm: number }>();
   /** Told about every step of every member. */
   readonly #waiters = new Waiters();
@@ -170,8 +171,8 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** What a client sends its calls through: a port to every member. */
-  connect(): MemberClient {
-    const client = new MemberClient({ onClose: () => this.#clients.delete(client) });
+  connect(): LaneChannel {
+    const client = new LaneChannel({ onClose: () => this.#clients.delete(client) });
     this.#clients.add(client);
     for (const supervisor of this.#supervisors) {
       if (supervisor.state !== "down" && supervisor.state !== "failed") {
@@ -312,12 +313,12 @@ export class Cluster implements AsyncDisposable {
   /** Whoever talked to this member learns that it is gone before anybody is told that it is down. */
   #detach(id: MemberId): void {
     this.#mesh.remove(id);
-    for (const client of this.#clients) client.detach(id);
+    for (const client of this.#clients) client.detach(`${id}`);
   }
 
-  #attach(client: MemberClient, supervisor: Supervisor): void {
+  #attach(client: LaneChannel, supervisor: Supervisor): void {
     const { port1, port2 } = new MessageChannel();
-    client.attach(supervisor.id, port1);
+    client.attach(`${supervisor.id}`, overMessagePort(port1), { member: supervisor.id });
     supervisor.post({ kind: "client", port: port2 });
   }
 

@@ -29,6 +29,10 @@ export const errRequestBacklog = new EtcdError(
   "grpc: too many bytes of unfinished request messages",
 );
 
+/** Ours: a batch calls a method of the other sort. */
+export const errNotUnary = new EtcdError(unimplemented, "grpc: the method is a stream");
+export const errNotStream = new EtcdError(unimplemented, "grpc: the method is not a stream");
+
 export const errPayloadFormat = (format: number): EtcdError =>
   new EtcdError(internal, `grpc: received unexpected payload format ${format}`);
 export const errNoDecompressor = (encoding: string): EtcdError =>

@@ -6,6 +6,7 @@
 //
 // Callers write the fields of a message from the last to the first. Zero values are left out, as
 // proto3 does; `…Present` keeps them.
+import { allocateBytes, utf8Bytes } from "../base/bytes.ts";
 import { errAnswerTooLarge } from "../base/errors.ts";
 import { viewOf } from "./reader.ts";
 
@@ -20,7 +21,7 @@ const loopBytesMax = 24;
 
 export class Writer {
   readonly #messageBytesMax: number;
-  #buffer: Buffer = Buffer.allocUnsafeSlow(capacityMin);
+  #buffer: Uint8Array = allocateBytes(capacityMin);
   #offset = capacityMin;
 
   /** Every write that would make the message longer than the limit throws `errAnswerTooLarge`. */
@@ -71,11 +72,11 @@ export class Writer {
   }
 
   string(tag: number, value: string): void {
-    if (value !== "") this.bytesPresent(tag, Buffer.from(value, "utf8"));
+    if (value !== "") this.bytesPresent(tag, utf8Bytes(value));
   }
 
   stringPresent(tag: number, value: string): void {
-    this.bytesPresent(tag, Buffer.from(value, "utf8"));
+    this.bytesPresent(tag, utf8Bytes(value));
   }
 
   /** A repeated field; its values are given in their own order. */
@@ -171,14 +172,14 @@ export class Writer {
       throw errAnswerTooLarge(needed, this.#messageBytesMax);
     }
     const capacity = Math.min(this.#buffer.length * 2, this.#messageBytesMax);
-    const larger = Buffer.allocUnsafeSlow(Math.max(capacity, needed));
-    this.#buffer.copy(larger, larger.length - used, this.#offset);
+    const larger = allocateBytes(Math.max(capacity, needed));
+    larger.set(viewOf(this.#buffer, this.#offset, used), larger.length - used);
     this.#offset = larger.length - used;
     this.#buffer = larger;
   }
 
   #reset(): void {
-    if (this.#buffer.length > keptBytesMax) this.#buffer = Buffer.allocUnsafeSlow(capacityMin);
+    if (this.#buffer.length > keptBytesMax) this.#buffer = allocateBytes(capacityMin);
     this.#offset = this.#buffer.length;
   }
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LeaseId } from "../../src/base/brand.ts";
 import { type EtcdError, StatusCode } from "../../src/base/errors.ts";
-import type { CallOptions, Channel } from "../../src/client/channel.ts";
+import type { CallOptions, Channel, ClientStream } from "../../src/client/channel.ts";
 import { Client } from "../../src/client/client.ts";
 import { prefixEnd } from "../../src/client/requests.ts";
 import { compare, op } from "../../src/client/txn.ts";
@@ -58,6 +58,10 @@ class FakeChannel implements Channel {
     const batch = new Uint8Array(10_000);
     batch.set(this.#answer, 100);
     return batch.subarray(100, 100 + this.#answer.length);
+  }
+
+  stream(): ClientStream {
+    throw new Error("no stream was expected");
   }
 
   close(): void {

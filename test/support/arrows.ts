@@ -33,7 +33,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   grpc: ["base", "proto", "http2", "api", "member/service"],
   gateway: ["base", "proto", "http2", "api", "grpc/call", "grpc/deadlines", "member/service"],
   door: ["base", "http2", "grpc", "gateway", "transport/callBatch", "transport/postBytes"],
-  client: ["base", "proto", "http2", "grpc/call"],
+  client: ["base", "proto", "transport/callBatch"],
   cluster: [
     ...["base", "base/system", "proto", "raft/types", "member", "storage", "transport"],
     ...["client", "grpc/call"],

@@ -1,96 +1,24 @@
 // Calls from another thread: batches, bounds, deadlines, and what happens when members die.
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
-import { MessageChannel, type MessagePort } from "node:worker_threads";
-import { MemberId } from "../../src/base/brand.ts";
-import { type EtcdError, errNoLeader, StatusCode } from "../../src/base/errors.ts";
-import { MemberClient, type MemberClientLimits } from "../../src/cluster/memberClient.ts";
-import { defaultEmbeddedDoorLimits, EmbeddedDoor } from "../../src/door/embedded.ts";
-import type { UnaryCall, UnaryMethod } from "../../src/grpc/call.ts";
+import { test } from "node:test";
+import { Term } from "../../src/base/brand.ts";
+import { errNoLeader, StatusCode } from "../../src/base/errors.ts";
+import { LaneChannel } from "../../src/client/laneChannel.ts";
 import { turnsUntil } from "../support/turns.ts";
-
-const put = "/etcdserverpb.KV/Put";
-const range = "/etcdserverpb.KV/Range";
-const first = MemberId(1n);
-const second = MemberId(2n);
-const bytes = (text: string): Uint8Array => Buffer.from(text);
-const text = (message: Uint8Array): string => Buffer.from(message).toString();
-
-/** A member that notes what it was asked; `answer` may leave a call open. */
-class FakeMember {
-  readonly asked: string[] = [];
-  readonly open: UnaryCall[] = [];
-  readonly mistakes: unknown[] = [];
-  readonly door: EmbeddedDoor;
-  flushes = 0;
-  /** The member's end of the last channel. */
-  port: MessagePort | undefined;
-
-  constructor(answer: UnaryMethod, callsMax = defaultEmbeddedDoorLimits.callsMax) {
-    this.door = new EmbeddedDoor({
-      requestFlush: () => {
-        this.flushes++;
-        setImmediate(() => this.door.flush());
-      },
-      onMistake: (error) => this.mistakes.push(error),
-      limits: { ...defaultEmbeddedDoorLimits, callsMax },
-    });
-    const method: UnaryMethod = (call, message) => {
-      this.asked.push(text(message));
-      this.open.push(call);
-      answer(call, message);
-    };
-    const methods = {
-      unary: new Map([put, range].map((path) => [path, method])),
-      stream: new Map(),
-    };
-    this.serve = () => this.door.serve(methods);
-  }
-
-  readonly serve: () => void;
-
-  /** @returns the client's end of a new channel. */
-  channel(): MessagePort {
-    const { port1, port2 } = new MessageChannel();
-    this.port = port2;
-    this.door.attach(port2);
-    return port1;
-  }
-}
-
-const echo: UnaryMethod = (call, message) => call.respond(message);
-const silent: UnaryMethod = () => {};
-
-interface World {
-  readonly client: MemberClient;
-  readonly members: readonly FakeMember[];
-}
-
-function world(
-  t: TestContext,
-  answers: readonly UnaryMethod[],
-  limits: Partial<MemberClientLimits> = {},
-): World {
-  const client = new MemberClient({ limits });
-  const members = answers.map((answer) => new FakeMember(answer));
-  members.forEach((member, i) => {
-    client.attach(MemberId(BigInt(i + 1)), member.channel());
-    member.serve();
-  });
-  t.after(() => {
-    client.close();
-    for (const member of members) member.door.close();
-  });
-  return { client, members };
-}
-
-const failsWith = (code: StatusCode, message: RegExp) => (error: unknown) => {
-  const { name, code: found, message: said } = error as EtcdError;
-  assert.equal(name, "EtcdError");
-  assert.equal(found, code);
-  assert.match(said, message);
-  return true;
-};
+import {
+  attach,
+  bytes,
+  echo,
+  FakeMember,
+  failsWith,
+  first,
+  put,
+  range,
+  second,
+  silent,
+  text,
+  world,
+} from "./fakeMember.ts";
 
 test("the calls of a turn travel together and each gets its own answer", async (t) => {
   const { client, members } = world(t, [echo]);
@@ -136,11 +64,11 @@ test("refusals keep code and text; unknown methods are told as gRPC does", async
 });
 
 test("what is asked before a member serves is answered once it does", async (t) => {
-  const client = new MemberClient();
+  const client = new LaneChannel();
   const member = new FakeMember(echo);
   t.after(() => member.door.close());
   t.after(() => client.close());
-  client.attach(first, member.channel());
+  attach(client, first, member);
   const early = client.unary(put, bytes("early"));
   await new Promise(setImmediate);
   assert.equal(member.asked.length, 0);
@@ -151,7 +79,7 @@ test("what is asked before a member serves is answered once it does", async (t) 
 test("the leader is preferred as soon as it is known", async (t) => {
   const { client, members } = world(t, [echo, echo]);
   await client.unary(put, bytes("anyone"));
-  members[0]?.door.tellLeader(second);
+  members[0]?.door.tellLeader(second, Term(1));
   await turnsUntil(() => client.leader === second, "the leader is heard of");
   await client.unary(put, bytes("leader"));
   assert.deepEqual(members[1]?.asked, ["leader"]);
@@ -188,7 +116,7 @@ test("a read is not repeated for ever, and without members calls fail at once", 
 });
 
 /** Asks until the client has noticed that its last member is gone. */
-async function untilNoMember(client: MemberClient): Promise<void> {
+async function untilNoMember(client: LaneChannel): Promise<void> {
   for (;;) {
     try {
       await client.unary(put, bytes("anyone?"), { timeoutMs: 1_000 });
@@ -204,7 +132,7 @@ test("a member that comes back is used again", async (t) => {
   members[0]?.port?.close();
   const next = new FakeMember(echo);
   t.after(() => next.door.close());
-  client.attach(first, next.channel());
+  attach(client, first, next);
   next.serve();
   assert.equal(text(await client.unary(put, bytes("after"))), "after");
   assert.deepEqual(next.asked, ["after"]);
@@ -257,10 +185,10 @@ test("bounds: calls, bytes and methods in flight fail with too many requests", a
 
 test("the door refuses more open calls than it may hold", async (t) => {
   const member = new FakeMember(silent, 2);
-  const client = new MemberClient();
+  const client = new LaneChannel();
   t.after(() => member.door.close());
   t.after(() => client.close());
-  client.attach(first, member.channel());
+  attach(client, first, member);
   member.serve();
   const held = [1, 2].map(() => client.unary(put, bytes("x")));
   for (const call of held) call.catch(() => {});
@@ -287,10 +215,10 @@ test("the door closes a port that sends anything but calls", async (t) => {
   const rows = [
     { sent: "text", why: "not bytes" },
     { sent: Uint8Array.of(99), why: "unknown record" },
-    { sent: Uint8Array.of(2, 1, 0, 0), why: "cut off" },
-    { sent: Uint8Array.of(2, 1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0), why: "undefined method" },
-    { sent: Buffer.from("02010000000000000000000000ffff", "hex"), why: "length beyond the end" },
-    { sent: Uint8Array.of(1, 255, 255, 0, 0), why: "too many methods" },
+    { sent: Uint8Array.of(0x95, 2, 1), why: "cut off" },
+    { sent: Uint8Array.of(0x95, 2, 1, 7, 0, 0xc4, 0), why: "undefined method" },
+    { sent: Buffer.from("95020100 00c6ffffffff00".replace(" ", ""), "hex"), why: "4 GiB" },
+    { sent: Buffer.from("9301cdffffa0", "hex"), why: "too many methods" },
   ];
   for (const { sent, why } of rows) {
     const member = new FakeMember(echo);

@@ -1,6 +1,6 @@
-// The channel of an embedded client, in any thread: the calls of a turn leave in one message for each
-// member. It prefers the leader and follows it; reads survive the death of a member, writes say so.
-import type { MessagePort } from "node:worker_threads";
+// The channel of a client that talks in batches, to one or more members: the calls of a turn leave in one
+// batch for each member. It prefers the leader and follows it; reads survive the death of a member,
+// writes say so, streams end with UNAVAILABLE.
 import type { MemberId } from "../base/brand.ts";
 import { copyBytes } from "../base/bytes.ts";
 import {
@@ -13,28 +13,37 @@ import {
   StatusCode,
 } from "../base/errors.ts";
 import type { Clock } from "../base/ports.ts";
-import type { CallOptions, Channel } from "../client/channel.ts";
-import { type LaneHooks, MemberLane, type PendingCall } from "./memberLane.ts";
+import type { CallOptions, Channel, ClientStream, StreamOptions, StreamReader } from "./channel.ts";
+import { Lane, type LaneHooks, type PendingCall } from "./lane.ts";
+import type { LanePort } from "./lanePort.ts";
+import type { LaneStream } from "./laneStream.ts";
+import { afterTurn, quietTimer } from "./platform.ts";
 
-export interface MemberClientLimits {
+export interface LaneChannelLimits {
   /** Calls not answered yet; one more fails with "too many requests". */
   readonly callsMax: number;
   /** Bytes of their messages together, likewise. */
   readonly callBytesMax: number;
+  /** Streams that are open, likewise. */
+  readonly streamsMax: number;
   /** Different paths. */
   readonly methodsMax: number;
   /** How often a read is sent, when one member after the other dies. */
   readonly attemptsMax: number;
   /** For calls without a timeout of their own; above a member's own limit, so that it says why. */
   readonly timeoutMsDefault: number;
+  /** For streams without a window of their own. */
+  readonly windowBytesDefault: number;
 }
 
-export const defaultMemberClientLimits: MemberClientLimits = {
+export const defaultLaneChannelLimits: LaneChannelLimits = {
   callsMax: 65_536,
   callBytesMax: 256 * 1_048_576,
+  streamsMax: 1_024,
   methodsMax: 256,
   attemptsMax: 4,
   timeoutMsDefault: 30_000,
+  windowBytesDefault: 4 * 1_048_576,
 };
 
 /** Calls that change nothing: asking another member again is harmless. */
@@ -50,44 +59,49 @@ const repeatablePaths: ReadonlySet<string> = new Set([
 const errDeadlineExceeded = new EtcdError(StatusCode.deadlineExceeded, "context deadline exceeded");
 const timeoutMsMax = 0x7fff_ffff;
 
-export interface MemberClientOptions {
+export interface LaneChannelOptions {
   readonly clock?: Clock;
-  readonly limits?: Partial<MemberClientLimits>;
+  readonly limits?: Partial<LaneChannelLimits>;
   /** Called once, by `close`. */
   onClose?(): void;
+  /** A way to a member is gone, and what was in flight on it is settled. */
+  onLost?(key: string): void;
+  /** What a call fails with when there is no way to any member. */
+  whyNoLane?(): EtcdError;
 }
 
-export class MemberClient implements Channel {
+export class LaneChannel implements Channel {
   readonly #clock: Clock;
-  readonly #limits: MemberClientLimits;
+  readonly #options: LaneChannelOptions;
+  readonly #limits: LaneChannelLimits;
   readonly #hooks: LaneHooks;
-  readonly #onClose: () => void;
-  readonly #lanes = new Map<MemberId, MemberLane>();
+  readonly #lanes = new Map<string, Lane>();
   readonly #methods = new Map<string, number>();
   readonly #paths: string[] = [];
   #leader: MemberId | undefined;
+  #term = 0;
   #lastId = 0;
   #callCount = 0;
   #callBytes = 0;
+  #streamCount = 0;
   #flushRequested = false;
-  #deadlineTimer: NodeJS.Timeout | undefined;
+  #deadlineTimer: { stop(): void } | undefined;
   #nextDeadlineMs = Number.POSITIVE_INFINITY;
   #closed = false;
 
-  constructor(options: MemberClientOptions = {}) {
+  constructor(options: LaneChannelOptions = {}) {
     this.#clock = options.clock ?? { nowMs: () => performance.now() };
-    this.#limits = { ...defaultMemberClientLimits, ...options.limits };
-    this.#onClose = () => options.onClose?.();
+    this.#options = options;
+    this.#limits = { ...defaultLaneChannelLimits, ...options.limits };
     this.#hooks = {
       onAnswer: (call, answer) => {
         this.#release(call);
         call.resolve(answer);
       },
       onFailure: (call, error) => this.#fail(call, error),
-      onLeader: (leader) => {
-        this.#leader = leader;
-      },
-      onLost: (lane, calls) => this.#onLost(lane, calls),
+      onLeader: (leader, term) => this.#onLeader(leader, term),
+      requestFlush: () => this.#requestFlush(),
+      onLost: (lane, calls, streams) => this.#onLost(lane, calls, streams),
     };
   }
 
@@ -96,16 +110,29 @@ export class MemberClient implements Channel {
     return this.#leader;
   }
 
-  /** The member is gone: its calls are lost now, not when the port says so. */
-  detach(member: MemberId): void {
-    this.#lanes.get(member)?.close();
+  get closed(): boolean {
+    return this.#closed;
   }
 
-  /** Takes the port to a member; an earlier one is dead and what it held is lost. */
-  attach(member: MemberId, port: MessagePort): void {
-    this.#lanes.get(member)?.close();
-    if (this.#closed) port.close();
-    else this.#lanes.set(member, new MemberLane(member, port, this.#hooks));
+  /** The way is gone: its calls are lost now, not when the port says so. */
+  detach(key: string): void {
+    this.#lanes.get(key)?.close();
+  }
+
+  /** Takes a way to a member; an earlier one of this key is dead and what it held is lost. */
+  attach(
+    key: string,
+    port: LanePort,
+    { member, headers = [] }: { member?: MemberId; headers?: readonly [string, string][] } = {},
+  ): void {
+    this.#lanes.get(key)?.close();
+    if (this.#closed) {
+      port.close();
+      return;
+    }
+    const lane = new Lane({ key, member }, port, this.#hooks);
+    for (const [name, value] of headers) lane.header(name, value);
+    this.#lanes.set(key, lane);
   }
 
   unary(path: string, message: Uint8Array, options: CallOptions = {}): Promise<Uint8Array> {
@@ -136,12 +163,60 @@ export class MemberClient implements Channel {
     });
   }
 
+  stream(path: string, reader: StreamReader, options: StreamOptions = {}): ClientStream {
+    const method = this.#methodOf(path);
+    const refusal = this.#streamRefusal(method, options.signal);
+    const lane = this.#bestLane();
+    if (refusal !== undefined || lane === undefined) {
+      return endedStream(reader, refusal ?? this.#noLane());
+    }
+    const spec = {
+      id: this.#nextId(),
+      method,
+      windowBytes: options.windowBytes ?? this.#limits.windowBytesDefault,
+      followsLeader: options.followsLeader ?? false,
+      reader,
+    };
+    const stream = lane.open(spec, this.#paths);
+    this.#streamCount++;
+    const { signal } = options;
+    const onAbort = (): void => {
+      stream.cancel();
+      reader.onEnd(errCanceled);
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    stream.onOver = () => {
+      this.#streamCount--;
+      signal?.removeEventListener("abort", onAbort);
+    };
+    return stream;
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#onClose();
-    clearTimeout(this.#deadlineTimer);
+    this.#options.onClose?.();
+    this.#deadlineTimer?.stop();
     for (const lane of [...this.#lanes.values()]) lane.close();
+  }
+
+  /** Members hear of an election one after the other: the highest term is right. */
+  #onLeader(leader: MemberId, term: number): void {
+    if (term < this.#term) return;
+    const known = this.#leader;
+    this.#leader = leader;
+    this.#term = term;
+    const lanes = [...this.#lanes.values()];
+    if (known === leader || !lanes.some(({ member }) => member === leader)) return;
+    for (const lane of lanes) if (lane.member !== leader) lane.endFollowers();
+  }
+
+  #streamRefusal(method: number, signal: AbortSignal | undefined): EtcdError | undefined {
+    if (this.#closed) return errStopped;
+    if (signal?.aborted === true) return errCanceled;
+    const { streamsMax, methodsMax } = this.#limits;
+    const full = this.#streamCount >= streamsMax || method >= methodsMax;
+    return full ? errTooManyRequests : undefined;
   }
 
   #refusalOf(
@@ -175,7 +250,7 @@ export class MemberClient implements Channel {
   #send(call: PendingCall, message: Uint8Array): void {
     const lane = this.#bestLane();
     if (lane === undefined) {
-      this.#fail(call, errNoLeader);
+      this.#fail(call, this.#noLane());
       return;
     }
     call.attempts++;
@@ -187,7 +262,7 @@ export class MemberClient implements Channel {
     if (this.#flushRequested) return;
     this.#flushRequested = true;
     // Not a microtask: callers that are resumed by one batch of answers ask again in the same turn.
-    setImmediate(() => this.#flush());
+    afterTurn(() => this.#flush());
   }
 
   #flush(): void {
@@ -195,15 +270,17 @@ export class MemberClient implements Channel {
     for (const lane of this.#lanes.values()) lane.flush();
   }
 
-  #bestLane(): MemberLane | undefined {
-    const leading = this.#leader === undefined ? undefined : this.#lanes.get(this.#leader);
-    if (leading !== undefined) return leading;
-    let best: MemberLane | undefined;
+  #bestLane(): Lane | undefined {
+    let best: Lane | undefined;
     for (const lane of this.#lanes.values()) {
-      if (lane.serving) return lane;
-      best ??= lane;
+      if (this.#leader !== undefined && lane.member === this.#leader) return lane;
+      if (best === undefined || (lane.serving && !best.serving)) best = lane;
     }
     return best;
+  }
+
+  #noLane(): EtcdError {
+    return this.#options.whyNoLane?.() ?? errNoLeader;
   }
 
   #release(call: PendingCall): void {
@@ -216,13 +293,16 @@ export class MemberClient implements Channel {
     call.reject(error);
   }
 
-  #onLost(lane: MemberLane, calls: readonly PendingCall[]): void {
-    if (this.#lanes.get(lane.member) === lane) this.#lanes.delete(lane.member);
+  #onLost(lane: Lane, calls: readonly PendingCall[], streams: readonly LaneStream[]): void {
+    if (this.#lanes.get(lane.key) === lane) this.#lanes.delete(lane.key);
+    const error = this.#closed ? errStopped : errTimeoutConnectionLost;
     for (const call of calls) {
       const mayRepeat = call.attempts < this.#limits.attemptsMax && !this.#closed;
       if (call.repeat !== undefined && mayRepeat) this.#send(call, call.repeat);
-      else this.#fail(call, this.#closed ? errStopped : errTimeoutConnectionLost);
+      else this.#fail(call, error);
     }
+    for (const stream of streams) stream.onEnd(error);
+    this.#options.onLost?.(lane.key);
   }
 
   #watchSignal(call: PendingCall, signal: AbortSignal): void {
@@ -241,7 +321,6 @@ export class MemberClient implements Channel {
 
   /** Ends a call from this side and tells the member. */
   #abandon(call: PendingCall, error: EtcdError): void {
-    this.#requestFlush();
     for (const lane of this.#lanes.values()) lane.cancel(call.id);
     this.#fail(call, error);
   }
@@ -250,9 +329,9 @@ export class MemberClient implements Channel {
   #armDeadline(deadlineMs: number): void {
     if (deadlineMs >= this.#nextDeadlineMs || this.#closed) return;
     this.#nextDeadlineMs = deadlineMs;
-    clearTimeout(this.#deadlineTimer);
+    this.#deadlineTimer?.stop();
     const delayMs = Math.max(1, Math.ceil(deadlineMs - this.#clock.nowMs()));
-    this.#deadlineTimer = setTimeout(() => this.#onDeadline(), delayMs).unref();
+    this.#deadlineTimer = quietTimer(() => this.#onDeadline(), delayMs);
   }
 
   #onDeadline(): void {
@@ -267,4 +346,21 @@ export class MemberClient implements Channel {
     }
     if (nextMs < Number.POSITIVE_INFINITY) this.#armDeadline(nextMs);
   }
+}
+
+/** A stream that could not begin; its reader hears of it after the call. */
+function endedStream(reader: StreamReader, error: EtcdError): ClientStream {
+  let over = false;
+  queueMicrotask(() => {
+    if (!over) reader.onEnd(error);
+  });
+  return {
+    send() {},
+    halfClose() {},
+    cancel() {
+      over = true;
+    },
+    pause() {},
+    resume() {},
+  };
 }
