@@ -17,8 +17,8 @@ import { type IncomingStore, incomingFate, type StoreHome, type StoreMoment } fr
 
 /** Where tests let a process die, in this order. */
 export type HomeStep =
-  | ("begun" | "synced" | "finished" | "closed" | "renamed" | "opened" | "removed")
-  | "abandoned";
+  | ("begun" | "synced" | "finished")
+  | ("closed" | "renamed" | "opened" | "removed");
 
 export interface LmdbHomeOptions {
   /** Of the store in use; incoming ones lie beside it. */
@@ -244,7 +244,6 @@ class LmdbIncoming implements IncomingStore {
   async remove(): Promise<void> {
     await this.close();
     await fs.promises.rm(this.directory, { recursive: true, force: true });
-    this.#onStep?.("abandoned");
   }
 
   // The environment leaves its last meta page to the next sync (noMetaSync): here it is.

@@ -154,6 +154,21 @@ onEach("what is pinned in the old store is let go by the swap", async ({ home })
   pin.close();
 });
 
+onEach("an image larger than any map so far", async ({ home }) => {
+  const incoming = home.begin();
+  const value = "v".repeat(900);
+  const many = Array.from({ length: 2000 }, (_, i) => row(`k${10_000 + i}`, value));
+  for (let i = 0; i < many.length; i += 250) {
+    await finished((done) => incoming.add(many.slice(i, i + 250), done));
+  }
+  await finished((done) => incoming.finish(moment(9), done));
+  await finished((done) => incoming.commit(done));
+  assert.equal(rowsOf(home.engine).length, 2000);
+  assert.ok(home.engine.size().inUseBytes > 2000 * 900);
+  await submit(home.engine, { puts: [row("a", "1")] });
+  assert.equal(rowsOf(home.engine).length, 2001);
+});
+
 onEach("an abandoned store leaves nothing, and another one may begin", async ({ home }) => {
   await submit(home.engine, { puts: [row("a", "old")] });
   const first = await incomingOf(home, row("b", "first"));

@@ -1,0 +1,36 @@
+// A process that puts an image in place of its store, and kills itself at the step it is told.
+//   storeCrashChild.ts DIRECTORY STEP
+import { LogIndex, Term } from "../../src/base/brand.ts";
+import { Table, type TableRow } from "../../src/storage/engine.ts";
+import { openLmdbHome } from "../../src/storage/lmdbHome.ts";
+
+const [, , directory = "", step = ""] = process.argv;
+const home = openLmdbHome({
+  directory,
+  mapBytes: 65536,
+  logBase: { index: LogIndex(0), term: Term(0) },
+  onStep: (reached) => {
+    if (reached === step) process.kill(process.pid, "SIGKILL");
+  },
+});
+
+function finished(start: (done: (error: Error | undefined) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    start((error) => (error ? reject(error) : resolve()));
+  });
+}
+
+const rows = (value: string): TableRow[] =>
+  Array.from({ length: 3000 }, (_, i) => ({
+    table: Table.key,
+    key: Buffer.from(`key ${10_000 + i}`),
+    value: Buffer.from(value.repeat(20)),
+  }));
+
+await finished((done) => home.engine.submit({ puts: rows("old."), deletes: [] }, done));
+const incoming = home.begin();
+await finished((done) => incoming.add(rows("new."), done));
+await finished((done) => incoming.finish({ index: LogIndex(9), term: Term(1) }, done));
+await finished((done) => incoming.commit(done));
+await home.close();
+process.stdout.write("done\n");
