@@ -15,16 +15,15 @@ import type { Member } from "../src/member/member.ts";
 import type { MemberInfo } from "../src/member/service.ts";
 import { FsLogDisk } from "../src/storage/diskFs.ts";
 import { EngineFault } from "../src/storage/engineFault.ts";
-import { defaultMapBytes } from "../src/storage/lmdb.ts";
-import { openLmdbHome } from "../src/storage/lmdbHome.ts";
 import { LogFault, type RaftLog } from "../src/storage/log.ts";
 import type { LogDisk } from "../src/storage/logDisk.ts";
-import { MemoryStoreHome } from "../src/storage/memoryHome.ts";
 import { openRaftLog } from "../src/storage/raftLog.ts";
 import { SharedDisk } from "../src/storage/sharedDisk.ts";
-import type { StoreHome, StoreMoment } from "../src/storage/storeHome.ts";
+import type { StoreHome } from "../src/storage/storeHome.ts";
 import { BindError, binding } from "./bindError.ts";
+import { openStore } from "./openStore.ts";
 import { PeerDoor } from "./peerDoor.ts";
+import { isPermanent } from "./permanent.ts";
 
 /** Entries of the log that stay in memory for peers that lag a little. */
 export const recentLogBytesMax = 32 << 20;
@@ -102,7 +101,7 @@ export class MemberHost {
 
   /** An error that nobody expected: the member can no longer be trusted. */
   crash(error: unknown): void {
-    this.#fail(error, { permanent: false });
+    this.#fail(error, { permanent: isPermanent(error, "run") });
   }
 
   async #bind(): Promise<number> {
@@ -116,7 +115,7 @@ export class MemberHost {
     try {
       this.#open(message);
     } catch (error) {
-      this.#fail(error, { permanent: isPermanent(error) });
+      this.#fail(error, { permanent: isPermanent(error, "start") });
     }
   }
 
@@ -124,7 +123,9 @@ export class MemberHost {
     const { id, clusterId, timing, watchProgressMs } = this.#data;
     const raftLog = this.#openLog(message);
     this.#raftLog = raftLog;
-    this.#home = openStoreHome(message.folders?.store, raftLog.base());
+    const owner = { clusterId, memberId: id };
+    const directory = message.folders?.store;
+    this.#home = openStore({ directory, raftLog, owner, log: this.#log });
     const members = this.#openMesh(message.members);
     const { link } = this.#peers;
     const member = bootMember(
@@ -145,7 +146,7 @@ export class MemberHost {
         raftLog,
         home: this.#home,
         requestTurn: () => this.#requestTurn(),
-        fail: (error) => this.#fail(error, { permanent: isPermanent(error) }),
+        fail: (error) => this.#fail(error, { permanent: isPermanent(error, "run") }),
         onLeader: ({ leader, role, term }) => {
           this.#post({ kind: "leader", leader, role, term });
           this.#embedded.tellLeader(leader, term);
@@ -257,24 +258,6 @@ export class MemberHost {
       closed.finally(() => process.exit(code));
     }
   }
-}
-
-function openStoreHome(directory: string | undefined, logBase: StoreMoment): StoreHome {
-  if (directory === undefined) {
-    return new MemoryStoreHome({ defer: (run) => void setImmediate(run) });
-  }
-  return openLmdbHome({ directory, mapBytes: defaultMapBytes, logBase });
-}
-
-/**
- * True where another try would find the same again until a person did something about it, and after
- * a failed read, write or sync: the page cache may then show what never reached the disk.
- */
-function isPermanent(error: unknown): boolean {
-  if (error instanceof LogFault || error instanceof EngineFault) {
-    return error.trouble.kind !== "noSpace";
-  }
-  return false;
 }
 
 function messageOf(error: unknown, data: MemberThreadData): string {

@@ -19,6 +19,7 @@ import {
 } from "./engine.ts";
 import { checkBatch } from "./engineBatch.ts";
 import { faultOf } from "./lmdbFault.ts";
+import { checkOwner, type StoreOwner } from "./lmdbOwner.ts";
 import { LmdbPin } from "./lmdbPin.ts";
 import { framedBytes, RowFramer, unframeRow, unframeValue } from "./lmdbRows.ts";
 import {
@@ -35,6 +36,8 @@ export interface LmdbOptions {
   readonly directory: string;
   /** Address space taken at first; doubled when it runs short. Costs no memory and no disk. */
   readonly mapBytes: number;
+  /** Whose rows these are; written into a new store, and compared in an old one. */
+  readonly owner?: StoreOwner;
 }
 
 export const defaultMapBytes = 1024 * 1024 * 1024;
@@ -70,14 +73,16 @@ export class LmdbEngine implements Engine {
       this.#env.open({
         path: freshSpelling(options.directory),
         mapSize: this.#mapBytes,
-        maxDbs: tableCount,
+        maxDbs: tableCount + 1,
         noMetaSync: true,
       });
       this.#tables = Object.values(tableNames).map((name) =>
         this.#env.openDbi({ name, create: true, keyIsBuffer: true }),
       );
+      if (options.owner !== undefined) checkOwner(this.#env, options.owner);
       this.#reader = this.#env.beginTxn({ readOnly: true });
     } catch (error) {
+      closeQuietly(this.#env);
       throw faultOf(error, options.directory);
     }
   }
@@ -247,6 +252,15 @@ function makeDirectory(directory: string): void {
     fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw faultOf(error, path.dirname(directory));
+  }
+}
+
+// It may not be open, and what matters is why.
+function closeQuietly(env: Env): void {
+  try {
+    env.close();
+  } catch {
+    return;
   }
 }
 

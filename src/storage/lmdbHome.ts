@@ -8,94 +8,41 @@
 import fs from "node:fs";
 import path from "node:path";
 import { assert } from "../base/assert.ts";
-import { LogIndex, Term } from "../base/brand.ts";
 import type { TableRow } from "./engine.ts";
 import { writeJson } from "./jsonFile.ts";
 import { LmdbEngine } from "./lmdb.ts";
+import {
+  dataName,
+  markerName,
+  prepareStore,
+  type StoreBootOptions,
+  takePlace,
+} from "./lmdbBoot.ts";
 import { faultOf } from "./lmdbFault.ts";
-import { type IncomingStore, incomingFate, type StoreHome, type StoreMoment } from "./storeHome.ts";
+import type { StoreOwner } from "./lmdbOwner.ts";
+import type { IncomingStore, StoreHome, StoreMoment } from "./storeHome.ts";
 
 /** Where tests let a process die, in this order. */
 export type HomeStep =
   | ("begun" | "synced" | "finished")
   | ("closed" | "renamed" | "opened" | "removed");
 
-export interface LmdbHomeOptions {
-  /** Of the store in use; incoming ones lie beside it. */
-  readonly directory: string;
+export interface LmdbHomeOptions extends StoreBootOptions {
   readonly mapBytes: number;
-  /** What the log begins behind. */
-  readonly logBase: StoreMoment;
+  readonly owner: StoreOwner;
   readonly onStep?: (step: HomeStep) => void;
 }
 
-const dataName = "data.mdb";
-const markerName = "complete.json";
-
 type Done = (error: Error | undefined) => void;
 
-/** @throws {EngineFault} when the store cannot be opened. */
+/** @throws {EngineFault} when the store is another's, cannot be opened, or is lost for good. */
 export function openLmdbHome(options: LmdbHomeOptions): LmdbStoreHome {
   try {
-    settleIncoming(options);
+    prepareStore(options);
   } catch (error) {
     throw faultOf(error, options.directory);
   }
   return new LmdbStoreHome(options, new LmdbEngine(options));
-}
-
-/** Finishes or undoes what an earlier life left between two steps. */
-function settleIncoming({ directory, logBase }: LmdbHomeOptions): void {
-  for (const incoming of incomingDirectories(directory)) {
-    const isThere = fs.existsSync(path.join(incoming, dataName));
-    const finished = isThere ? readMarker(incoming) : undefined;
-    if (incomingFate(finished, logBase) === "take") takePlace(incoming, directory);
-    fs.rmSync(incoming, { recursive: true, force: true });
-  }
-}
-
-/** One step, also for a crash. */
-function takePlace(incoming: string, directory: string): void {
-  fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-  fs.renameSync(path.join(incoming, dataName), path.join(directory, dataName));
-  syncDirectory(directory);
-  syncDirectory(incoming);
-}
-
-/** Ascending numbers. */
-function incomingDirectories(directory: string): readonly string[] {
-  const prefix = `${path.basename(directory)}.incoming-`;
-  const parent = path.dirname(directory);
-  if (!fs.existsSync(parent)) return [];
-  return fs
-    .readdirSync(parent)
-    .filter((name) => name.startsWith(prefix))
-    .sort((a, b) => numberOf(a) - numberOf(b))
-    .map((name) => path.join(parent, name));
-}
-
-const numberOf = (name: string): number => Number(/\d+$/.exec(name)?.[0] ?? 0);
-
-/** Undefined when the store was never finished. */
-function readMarker(incoming: string): StoreMoment | undefined {
-  try {
-    const json: unknown = JSON.parse(fs.readFileSync(path.join(incoming, markerName), "utf8"));
-    if (typeof json !== "object" || json === null) return undefined;
-    const { index, term } = { index: undefined, term: undefined, ...json };
-    const isMoment = Number.isSafeInteger(index) && Number.isSafeInteger(term);
-    return isMoment ? { index: LogIndex(Number(index)), term: Term(Number(term)) } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function syncDirectory(directory: string): void {
-  const fd = fs.openSync(directory, "r");
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
 }
 
 export class LmdbStoreHome implements StoreHome {
@@ -119,10 +66,10 @@ export class LmdbStoreHome implements StoreHome {
 
   begin(): IncomingStore {
     assert(this.#incoming === undefined, "one incoming store at a time");
-    const { directory, mapBytes, onStep } = this.#options;
+    const { directory, mapBytes, owner, onStep } = this.#options;
     const number = this.#nextNumber++;
     const incoming = new LmdbIncoming(
-      { directory: `${directory}.incoming-${number}`, mapBytes, onStep },
+      { directory: `${directory}.incoming-${number}`, mapBytes, owner, onStep },
       {
         swap: (done) => this.#swap(incoming, done),
         onAbandon: () => {
@@ -191,6 +138,7 @@ class LmdbIncoming implements IncomingStore {
     options: {
       directory: string;
       mapBytes: number;
+      owner: StoreOwner;
       onStep: ((step: HomeStep) => void) | undefined;
     },
     home: { swap(done: Done): void; onAbandon(): void },

@@ -17,6 +17,8 @@ export interface DbiStat {
 export interface Txn {
   /** A copy; null when absent. */
   getBinary(dbi: Dbi, key: Uint8Array): Buffer | null;
+  putBinary(dbi: Dbi, key: Buffer, value: Buffer, options: { keyIsBuffer: true }): void;
+  commit(): void;
   abort(): void;
   reset(): void;
   renew(): void;
@@ -34,7 +36,8 @@ export interface Env {
     noReadAhead?: boolean;
   }): void;
   openDbi(options: { name: string; create: boolean; keyIsBuffer: boolean }): Dbi;
-  beginTxn(options: { readOnly: true }): Txn;
+  /** Without options: one that writes; it blocks until it is alone. */
+  beginTxn(options?: { readOnly: true }): Txn;
   /** Throws while any transaction object is alive. */
   resize(mapBytes: number): void;
   info(): { readonly mapSize: number; readonly lastPageNumber: number };

@@ -6,10 +6,11 @@ import path from "node:path";
 import { after, test } from "node:test";
 import { Mistake } from "../../src/base/assert.ts";
 import { LogIndex, Term } from "../../src/base/brand.ts";
-import { type Engine, type EngineBatch, Table, type TableRow } from "../../src/storage/engine.ts";
+import { type Engine, Table, type TableRow } from "../../src/storage/engine.ts";
 import { openLmdbHome } from "../../src/storage/lmdbHome.ts";
 import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
 import type { IncomingStore, StoreHome, StoreMoment } from "../../src/storage/storeHome.ts";
+import { finished, homeOptions, beginning as nothing, submit } from "../storage/storeFixture.ts";
 
 /** A home, and what the next start finds after this one died as it stands. */
 interface Made {
@@ -21,7 +22,6 @@ const moment = (index: number, term = 1): StoreMoment => ({
   index: LogIndex(index),
   term: Term(term),
 });
-const nothing = moment(0, 0);
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "quorlet-home-"));
 after(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -34,7 +34,7 @@ const makers: readonly { readonly name: string; make(): Made }[] = [
       const directory = path.join(folder, `${++folders}`, "store");
       const open = (logBase: StoreMoment): StoreHome =>
         // A small map, so that images pass through its growth.
-        openLmdbHome({ directory, mapBytes: 65536, logBase });
+        openLmdbHome(homeOptions(directory, { logBase }));
       const home = open(nothing);
       // The files as they are now; storage/storeCrash.test.ts kills a process.
       const restart = async (logBase: StoreMoment): Promise<StoreHome> => {
@@ -60,17 +60,6 @@ const row = (key: string, value: string, table: Table = Table.key): TableRow => 
 });
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
-
-type Step = (done: (error: Error | undefined) => void) => void;
-
-function finished(step: Step): Promise<void> {
-  return new Promise((resolve, reject) => {
-    step((error) => (error ? reject(error) : resolve()));
-  });
-}
-
-const submit = (engine: Engine, batch: Partial<EngineBatch>): Promise<void> =>
-  finished((done) => engine.submit({ puts: [], deletes: [], ...batch }, done));
 
 async function incomingOf(home: StoreHome, ...rows: TableRow[]): Promise<IncomingStore> {
   const incoming = home.begin();

@@ -11,6 +11,7 @@ import { type Engine, Table } from "../../src/storage/engine.ts";
 import { type HomeStep, openLmdbHome } from "../../src/storage/lmdbHome.ts";
 import type { StoreMoment } from "../../src/storage/storeHome.ts";
 import { Child } from "../support/child.ts";
+import { homeOptions } from "./storeFixture.ts";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "quorlet-crash-"));
 after(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -39,7 +40,7 @@ for (const [i, { at, logBase, want }] of deaths.entries()) {
     assert.equal(await child.ended({ timeoutMs: 60_000 }), "ended with SIGKILL", child.output);
     // Twice: the first start may not leave anything for the second to stumble over.
     for (let start = 0; start < 2; start++) {
-      const home = openLmdbHome({ directory, mapBytes: 65536, logBase });
+      const home = openLmdbHome(homeOptions(directory, { logBase }));
       assert.deepEqual(valuesOf(home.engine), { [`${want}.`]: 3000 });
       assert.deepEqual(fs.readdirSync(path.dirname(directory)), ["store"]);
       await home.close();

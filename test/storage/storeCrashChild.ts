@@ -3,22 +3,16 @@
 import { LogIndex, Term } from "../../src/base/brand.ts";
 import { Table, type TableRow } from "../../src/storage/engine.ts";
 import { openLmdbHome } from "../../src/storage/lmdbHome.ts";
+import { finished, homeOptions } from "./storeFixture.ts";
 
 const [, , directory = "", step = ""] = process.argv;
-const home = openLmdbHome({
-  directory,
-  mapBytes: 65536,
-  logBase: { index: LogIndex(0), term: Term(0) },
-  onStep: (reached) => {
-    if (reached === step) process.kill(process.pid, "SIGKILL");
-  },
-});
-
-function finished(start: (done: (error: Error | undefined) => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    start((error) => (error ? reject(error) : resolve()));
-  });
-}
+const home = openLmdbHome(
+  homeOptions(directory, {
+    onStep: (reached) => {
+      if (reached === step) process.kill(process.pid, "SIGKILL");
+    },
+  }),
+);
 
 const rows = (value: string): TableRow[] =>
   Array.from({ length: 3000 }, (_, i) => ({

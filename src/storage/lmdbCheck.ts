@@ -1,0 +1,316 @@
+// Whether an LMDB file is whole, before LMDB maps it: LMDB trusts every page, and follows a damaged one
+// out of its map, which ends the process with all of its members. Each page that is reachable is read
+// once: tree, order of keys, page counts, and the frame of each row (tables.ts).
+import fs from "node:fs";
+import { crc32c } from "../base/crc.ts";
+import {
+  type Database,
+  integerKeys,
+  type Meta,
+  NodeFlag,
+  nodeHeadBytes,
+  noRoot,
+  PageFlag,
+  PageReader,
+  pageHeadBytes,
+  readDatabase,
+  readMeta,
+  readNumber,
+} from "./lmdbPages.ts";
+import { rowHeadBytes } from "./tables.ts";
+
+/** LMDB's own bound of a tree. */
+const depthMax = 32;
+const metaPages = 2;
+const freePages = "free pages";
+
+export interface StoreDamage {
+  readonly page: number;
+  readonly offset: number;
+  readonly what: string;
+}
+
+/** @returns the first damage found; undefined when all is well. */
+export function checkLmdbFile(file: string): StoreDamage | undefined {
+  const fd = fs.openSync(file, "r");
+  try {
+    new Check(fd).run();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Damage) return error.found;
+    throw error;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+class Damage extends Error {
+  readonly found: StoreDamage;
+
+  constructor(found: StoreDamage) {
+    super(found.what);
+    this.found = found;
+  }
+}
+
+/** Keys of a page lie in [from, to); an end that is open is undefined. */
+interface Bounds {
+  readonly from: Buffer | undefined;
+  readonly to: Buffer | undefined;
+}
+
+interface Node {
+  readonly flags: number;
+  readonly key: Buffer;
+  /** Of a branch: the child's page. Of a leaf: bytes of data. */
+  readonly number: number;
+  readonly dataAt: number;
+}
+
+interface Counts {
+  branchPages: number;
+  leafPages: number;
+  overflowPages: number;
+  rows: number;
+}
+
+type OnRow = (node: Node, page: { readonly number: number; readonly bytes: Buffer }) => void;
+
+class Check {
+  readonly #reader: PageReader;
+  readonly #meta: Meta;
+  readonly #pageBytes: number;
+  readonly #filePages: number;
+  /** A bit for each page that something leads to. */
+  readonly #seen: Uint8Array;
+  #freeBeyond = 0;
+  /** By level of the tree, from the leaves. */
+  readonly #levels: Buffer[] = [];
+  #counts: Counts = { branchPages: 0, leafPages: 0, overflowPages: 0, rows: 0 };
+
+  constructor(fd: number) {
+    this.#reader = new PageReader(fd);
+    this.#pageBytes = 4096;
+    this.#meta = this.#newestMeta();
+    this.#pageBytes = this.#meta.pageBytes;
+    this.#filePages = Math.floor(fs.fstatSync(fd).size / this.#pageBytes);
+    this.#seen = new Uint8Array((this.#filePages >>> 3) + 1);
+  }
+
+  run(): void {
+    const { free, names } = this.#meta;
+    this.#walk(free, freePages, (node, page) => this.#takeFree(node, page));
+    // The file may be shorter than it says, by free pages at its end.
+    if (this.#meta.lastPage + 1 > this.#filePages + this.#freeBeyond) {
+      this.#fail(this.#filePages, "the file ends before its last page");
+    }
+    const databases: { readonly name: string; readonly record: Database }[] = [];
+    this.#walk(names, "names", (node, page) => {
+      const isRecord = (node.flags & NodeFlag.database) !== 0 && node.number === 48;
+      if (!isRecord) this.#fail(page.number, "no record of a table");
+      databases.push({
+        name: node.key.toString("latin1"),
+        record: readDatabase(page.bytes, node.dataAt),
+      });
+    });
+    for (const { name, record } of databases) {
+      this.#walk(record, `table ${name}`, (node, page) => this.#checkRow(node, page));
+    }
+  }
+
+  #newestMeta(): Meta {
+    const first = readMeta(this.#reader.read(0, this.#pageBytes));
+    if (first === undefined) return this.#fail(0, "no meta page");
+    const { pageBytes } = first;
+    const isPower = (pageBytes & (pageBytes - 1)) === 0;
+    if (!isPower || pageBytes < 512 || pageBytes > 65536) this.#fail(0, "no such page size");
+    const second = readMeta(this.#reader.read(pageBytes, pageBytes));
+    if (second?.pageBytes !== pageBytes) return this.#fail(1, "no meta page");
+    return second.transaction > first.transaction ? second : first;
+  }
+
+  #walk(database: Database, name: string, onRow: OnRow): void {
+    this.#counts = { branchPages: 0, leafPages: 0, overflowPages: 0, rows: 0 };
+    const { root, depth, flags } = database;
+    const isIndexed = name === freePages;
+    if (flags !== (isIndexed ? integerKeys : 0)) this.#fail(0, `${name}: no such flags`);
+    if (root === noRoot ? depth !== 0 : depth === 0 || depth > depthMax) {
+      this.#fail(0, `${name}: no such depth`);
+    }
+    if (root !== noRoot) {
+      this.#page(
+        root,
+        { level: depth, isIndexed, bounds: { from: undefined, to: undefined } },
+        onRow,
+      );
+    }
+    const { branchPages, leafPages, overflowPages, rows } = this.#counts;
+    const isRight =
+      branchPages === database.branchPages &&
+      leafPages === database.leafPages &&
+      overflowPages === database.overflowPages &&
+      rows === database.rows;
+    if (!isRight) this.#fail(root === noRoot ? 0 : root, `${name}: pages or rows are missing`);
+  }
+
+  #page(
+    number: number,
+    at: { level: number; isIndexed: boolean; bounds: Bounds },
+    onRow: OnRow,
+  ): void {
+    const bytes = this.#kept(at.level, this.#take(number, 1));
+    const flags = bytes.readUInt16LE(10) & 0xff;
+    const isLeaf = at.level === 1;
+    if (flags !== (isLeaf ? PageFlag.leaf : PageFlag.branch))
+      this.#fail(number, "no such kind of page");
+    const nodes = this.#nodes(number, bytes, isLeaf);
+    this.#checkOrder(number, nodes, { ...at, isLeaf });
+    if (isLeaf) {
+      this.#counts.leafPages++;
+      this.#counts.rows += nodes.length;
+      for (const node of nodes) onRow(node, { number, bytes });
+      return;
+    }
+    this.#counts.branchPages++;
+    for (const [i, node] of nodes.entries()) {
+      const bounds = {
+        from: i === 0 ? at.bounds.from : node.key,
+        to: nodes[i + 1]?.key ?? at.bounds.to,
+      };
+      this.#page(node.number, { ...at, level: at.level - 1, bounds }, onRow);
+    }
+  }
+
+  /** A copy that stays while pages further down are read. */
+  #kept(level: number, page: Buffer): Buffer {
+    const kept = this.#levels[level] ?? Buffer.alloc(this.#pageBytes);
+    this.#levels[level] = kept;
+    page.copy(kept);
+    return kept;
+  }
+
+  #nodes(number: number, bytes: Buffer, isLeaf: boolean): readonly Node[] {
+    const [lower, upper] = [bytes.readUInt16LE(12), bytes.readUInt16LE(14)];
+    const count = (lower - pageHeadBytes) / 2;
+    const isSound = lower > pageHeadBytes && lower % 2 === 0 && lower <= upper;
+    if (!isSound || upper > this.#pageBytes) this.#fail(number, "no such bounds");
+    const nodes: Node[] = [];
+    let length = 0;
+    for (let i = 0; i < count; i++) {
+      const at = bytes.readUInt16LE(pageHeadBytes + 2 * i);
+      if (at < upper || at % 2 !== 0 || at + nodeHeadBytes > this.#pageBytes) {
+        this.#fail(number, "no such row");
+      }
+      const flags = bytes.readUInt16LE(at + 4);
+      const dataAt = at + nodeHeadBytes + bytes.readUInt16LE(at + 6);
+      const low = bytes.readUInt32LE(at);
+      const inline = isLeaf ? ((flags & NodeFlag.big) !== 0 ? 8 : low) : 0;
+      if (dataAt + inline > this.#pageBytes) this.#fail(number, "a row beyond its page");
+      length += evenOf(dataAt + inline - at);
+      const key = bytes.subarray(at + nodeHeadBytes, dataAt);
+      nodes.push({ flags, key, number: isLeaf ? low : low + flags * 2 ** 32, dataAt });
+    }
+    // Nodes lie without gaps: none overlaps another.
+    if (length !== this.#pageBytes - upper) this.#fail(number, "rows over rows");
+    return nodes;
+  }
+
+  #checkOrder(
+    number: number,
+    nodes: readonly Node[],
+    at: { isLeaf: boolean; isIndexed: boolean; bounds: Bounds },
+  ): void {
+    const { from, to } = at.bounds;
+    const compare = at.isIndexed ? compareIndexes : Buffer.compare;
+    // The first key of a branch stands for everything below the second.
+    let previous = from;
+    for (let i = at.isLeaf ? 0 : 1; i < nodes.length; i++) {
+      const key = nodes[i]?.key ?? Buffer.alloc(0);
+      if (at.isIndexed && key.length !== 8) this.#fail(number, "no such key");
+      const isFirst = i === 0;
+      const order = previous === undefined ? 1 : compare(key, previous);
+      if (order < 0 || (order === 0 && !isFirst)) this.#fail(number, "keys out of order");
+      previous = key;
+    }
+    if (to !== undefined && previous !== undefined && nodes.length > 0 && previous !== from) {
+      if (compare(previous, to) >= 0) this.#fail(number, "keys out of order");
+    }
+  }
+
+  /** A list of page numbers: how many, then each. */
+  #takeFree(node: Node, page: { readonly number: number; readonly bytes: Buffer }): void {
+    const list = this.#dataOf(node, page);
+    const count = list.length >= 8 ? readNumber(list, 0) : -1;
+    if (count < 0 || 8 * (count + 1) > list.length)
+      this.#fail(page.number, "no list of free pages");
+    for (let i = 1; i <= count; i++) {
+      const free = readNumber(list, 8 * i);
+      if (free < metaPages || free > this.#meta.lastPage)
+        this.#fail(page.number, "no such free page");
+      this.#markSeen(free, page.number);
+    }
+  }
+
+  #checkRow(node: Node, page: { readonly number: number; readonly bytes: Buffer }): void {
+    const data = this.#dataOf(node, page);
+    const { key } = node;
+    const keyTo = rowHeadBytes + key.length;
+    const isFramed = data.length >= keyTo && data.readUInt16LE(4) === key.length;
+    const isWhole = isFramed && key.compare(data, rowHeadBytes, keyTo) === 0;
+    if (!isWhole || data.readUInt32LE(0) !== crc32c(data, 4)) {
+      this.#fail(page.number, `row ${key.subarray(0, 32).toString("hex")} fails its checksum`);
+    }
+  }
+
+  #dataOf(node: Node, page: { readonly number: number; readonly bytes: Buffer }): Buffer {
+    const { number: length, dataAt } = node;
+    if ((node.flags & NodeFlag.big) === 0) return page.bytes.subarray(dataAt, dataAt + length);
+    const first = readNumber(page.bytes, dataAt);
+    const count = Math.floor((pageHeadBytes - 1 + length) / this.#pageBytes) + 1;
+    const head = this.#take(first, count);
+    const isOverflow = (head.readUInt16LE(10) & 0xff) === PageFlag.overflow;
+    if (!isOverflow || head.readUInt32LE(12) !== count) this.#fail(first, "no overflow page");
+    this.#counts.overflowPages += count;
+    const data = Buffer.allocUnsafe(count * this.#pageBytes);
+    for (let i = 0; i < count; i++) this.#bytesOf(first + i).copy(data, i * this.#pageBytes);
+    return data.subarray(pageHeadBytes, pageHeadBytes + length);
+  }
+
+  /** The bytes of the first of `count` pages that nothing else leads to. */
+  #take(first: number, count: number): Buffer {
+    if (first < metaPages || first + count - 1 > this.#meta.lastPage) {
+      this.#fail(0, `no page ${first}`);
+    }
+    if (first + count > this.#filePages) this.#fail(first, "the file ends before it");
+    for (let i = 0; i < count; i++) this.#markSeen(first + i, first);
+    const bytes = this.#bytesOf(first);
+    if (readNumber(bytes, 0) !== first) this.#fail(first, "another page in its place");
+    return bytes;
+  }
+
+  #bytesOf(page: number): Buffer {
+    return this.#reader.read(page * this.#pageBytes, this.#pageBytes);
+  }
+
+  #markSeen(page: number, from: number): void {
+    const bit = 1 << (page & 7);
+    const at = page >>> 3;
+    if (page >= this.#filePages) {
+      this.#freeBeyond++;
+      return;
+    }
+    const seen = this.#seen[at] ?? 0;
+    if ((seen & bit) !== 0) this.#fail(from, `page ${page} is used twice`);
+    this.#seen[at] = seen | bit;
+  }
+
+  #fail(page: number, what: string): never {
+    throw new Damage({ page, offset: page * this.#pageBytes, what });
+  }
+}
+
+const evenOf = (count: number): number => (count + 1) & ~1;
+
+function compareIndexes(a: Buffer, b: Buffer): number {
+  return readNumber(a, 0) - readNumber(b, 0);
+}
