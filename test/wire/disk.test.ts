@@ -24,6 +24,8 @@ import { MemberProcesses } from "../support/memberProcesses.ts";
 const lineMsMax = 30_000;
 const sectorBytes = 512;
 const segmentHeadBytes = 4096;
+/** Of the store. */
+const pageBytes = 4096;
 /** What the victim of the full disk still finds: soon used up. */
 const roomLeftBytes = 256 * 1024;
 /** The member whose disk suffers; the others keep the quorum. */
@@ -124,6 +126,30 @@ test("a bit flipped in the middle of the log: the member says where, and the oth
   assert.ok(Number(offset) <= at && Number(offset) > at - 4096, `${offset}, flipped at ${at}`);
   await load.verify(endpointsOf(cluster, cluster.names));
   // Whole again: its vote makes a majority with one other.
+  await cluster.member("m1").child.kill9();
+  await writeThrough(load, { cluster, names: ["m2", victim], count: 200 });
+  await load.verify(endpointsOf(cluster, ["m2", victim]));
+});
+
+test("a damaged store is set aside and built again from the log", async () => {
+  await using cluster = await MemberProcesses.start();
+  const load = new AckedLoad();
+  await writeThrough(load, { cluster, names: cluster.names, count: 400 });
+  await cluster.member(victim).child.kill9();
+  const member = dirname(dirname(logFileOf(cluster)));
+  const file = join(member, "store", "data.mdb");
+  patch(file, 2 * pageBytes, Buffer.alloc(readFileSync(file).length - 2 * pageBytes, 0x5a));
+  await writeThrough(load, { cluster, names: others, count: 200 });
+  const { child } = await cluster.run(victim);
+  assert.match(child.output, /the store \S+data\.mdb is damaged at page \d+, offset \d+: /);
+  assert.deepEqual(readdirSync(member).sort(), [
+    "identity.json",
+    "log",
+    "store",
+    "store.damaged-1",
+  ]);
+  await load.verify(endpointsOf(cluster, cluster.names));
+  // It never stopped voting: the log, which vouches for its promises, was whole.
   await cluster.member("m1").child.kill9();
   await writeThrough(load, { cluster, names: ["m2", victim], count: 200 });
   await load.verify(endpointsOf(cluster, ["m2", victim]));
