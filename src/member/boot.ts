@@ -26,7 +26,11 @@ export const uncommittedBytesMax = 64 << 20;
 export function bootMember(config: MemberConfig, ports: MemberPorts & { random: Random }): Member {
   const { recentBytesMax } = config;
   const options = recentBytesMax === undefined ? {} : { recentBytesMax };
-  const openApplier = (): Applier => Applier.open(ports.home.engine, options);
+  const openApplier = (): Applier => {
+    const applier = Applier.open(ports.home.engine, options);
+    ports.onState?.(applier);
+    return applier;
+  };
   const applier = openApplier();
   meet(config.id, ports.raftLog, applier);
   const raft = new RaftNode(

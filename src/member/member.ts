@@ -82,6 +82,8 @@ export interface MemberPorts {
   readonly requestTurn: () => void;
   /** The member can no longer be trusted or go on; the owner must take it down. */
   readonly fail: (error: Error) => void;
+  /** The state machine in use from now on; said at the start and after each snapshot. */
+  readonly onState?: (applier: Applier) => void;
   /** Leader or role changed. */
   readonly onLeader?: (status: MemberStatus) => void;
   /** With whom this member has to talk from now on, itself included; also said once at the start. */

@@ -69,7 +69,11 @@ export class SimDisk {
   open(): { readonly log: RaftLog; readonly home: StoreHome } {
     return {
       log: new WatchedLog(this.#store, this.#parts, () => this.#odds.fail),
-      home: homeWith(this.#home, (engine) => this.#watchedEngine(engine)),
+      home: homeWith(
+        this.#home,
+        (engine) => this.#watchedEngine(engine),
+        (site) => this.#parts.sites.pass(this.#parts.id, site),
+      ),
     };
   }
 
@@ -198,15 +202,29 @@ class WatchedLog implements RaftLog {
   }
 
   compact(index: LogIndex, membership: Membership): void {
+    const { id, sites } = this.#parts;
+    sites.pass(id, "log.compact");
     this.#inner.compact(index, membership);
+    this.#allSynced();
+    sites.pass(id, "log.compacted");
   }
 
   restart(base: SnapshotMeta, floor: RefillFloor): void {
     this.#inner.restart(base, floor);
+    this.#allSynced();
+    this.#parts.sites.count("log.restart");
   }
 
   close(): void {
     this.#inner.close();
+  }
+
+  /** What syncs by itself takes all with it that was saved before. */
+  #allSynced(): void {
+    this.#unsynced = [];
+    this.#store.afterSave();
+    this.#parts.durable.reload(this.#inner);
+    this.#parts.onDurable();
   }
 
   /** This save is durable, and with it all before. */

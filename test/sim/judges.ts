@@ -49,6 +49,11 @@ export class Judges {
   onStart(id: MemberId, applier: Applier): void {
     this.#committed.onStart(id);
     this.serializable.onStart(id);
+    this.onState(id, applier);
+  }
+
+  /** The member goes on with this state: its own of before, or another's that came as a snapshot. */
+  onState(id: MemberId, applier: Applier): void {
     this.history.onStart(id, applier.revision);
     this.#compareStates(id, applier);
     applier.store.listen({

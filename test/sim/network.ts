@@ -2,7 +2,7 @@
 import type { MemberId } from "../../src/base/brand.ts";
 import type { Prng } from "../../src/base/prng.ts";
 import { describeMessage } from "../../src/raft/describe.ts";
-import { decodeFrame } from "../../src/transport/frame.ts";
+import { decodeFrame, FrameKind, frameKind } from "../../src/transport/frame.ts";
 import type { PeerLink } from "../../src/transport/link.ts";
 import type { EventQueue } from "./eventQueue.ts";
 import type { NetworkOdds } from "./odds.ts";
@@ -121,6 +121,7 @@ export class Network {
 }
 
 export function describeFrame(from: MemberId, to: MemberId, bytes: Uint8Array): string {
+  if (frameKind(bytes) !== FrameKind.raft) return `${bytes.length} bytes of kind ${bytes[1]}`;
   const frame = decodeFrame({ from, to, bytes });
   return frame.kind === "bad"
     ? `bad frame: ${frame.why}`

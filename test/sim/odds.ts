@@ -13,6 +13,8 @@ export interface Odds {
   readonly driftMax: number;
   /** Written rows that a member keeps in memory; the others it reads from its store. */
   readonly recentBytesMax: number;
+  /** Entries after which a log is compacted; 0: as many as users have, never within a run. */
+  readonly compactEntries: number;
   /** From the first event of a turn to its end. */
   readonly turnUsMax: number;
 }
@@ -120,6 +122,7 @@ export function drawOdds(random: Prng): Odds {
     },
     driftMax: pick(0, 10, 150),
     recentBytesMax: pick(0, 2_000, 16 << 20),
+    compactEntries: pick(0, 0, 2, 10, 40),
     turnUsMax: pick(1, 50, 1_000),
   };
 }

@@ -1,8 +1,13 @@
 // The store home of a member in the simulator: whatever engine is in use is watched, also after a snapshot.
 import type { Engine } from "../../src/storage/engine.ts";
-import type { StoreHome } from "../../src/storage/storeHome.ts";
+import type { IncomingStore, StoreHome } from "../../src/storage/storeHome.ts";
+import type { CrashSite } from "./sites.ts";
 
-export function homeWith(home: StoreHome, wrap: (engine: Engine) => Engine): StoreHome {
+export function homeWith(
+  home: StoreHome,
+  wrap: (engine: Engine) => Engine,
+  pass: (site: CrashSite) => void = () => {},
+): StoreHome {
   let inner = home.engine;
   let outer = wrap(inner);
   return {
@@ -13,7 +18,32 @@ export function homeWith(home: StoreHome, wrap: (engine: Engine) => Engine): Sto
       }
       return outer;
     },
-    begin: () => home.begin(),
+    begin: () => incomingWith(home.begin(), pass),
     close: () => home.close(),
+  };
+}
+
+/** Its owner may die at every step. */
+function incomingWith(incoming: IncomingStore, pass: (site: CrashSite) => void): IncomingStore {
+  return {
+    add: (rows, done) => {
+      pass("image.add");
+      incoming.add(rows, done);
+    },
+    finish: (at, done) => {
+      pass("image.finish");
+      incoming.finish(at, (error) => {
+        pass("image.finished");
+        done(error);
+      });
+    },
+    commit: (done) => {
+      pass("image.commit");
+      incoming.commit((error) => {
+        pass("image.committed");
+        done(error);
+      });
+    },
+    abandon: () => incoming.abandon(),
   };
 }

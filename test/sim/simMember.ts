@@ -1,12 +1,12 @@
 // One member over all of its lives: boots, runs its turns, sleeps, dies in the middle of anything.
-import { Applier } from "../../src/apply/applier.ts";
+import type { Applier } from "../../src/apply/applier.ts";
 import { Mistake } from "../../src/base/assert.ts";
 import type { MemberId } from "../../src/base/brand.ts";
 import { silentLog } from "../../src/base/ports.ts";
 import type { Prng } from "../../src/base/prng.ts";
 import { bootMember } from "../../src/member/boot.ts";
 import { defaultTiming, type MemberEvent } from "../../src/member/events.ts";
-import type { Member } from "../../src/member/member.ts";
+import type { Member, MemberConfig } from "../../src/member/member.ts";
 import type { MemberService } from "../../src/member/service.ts";
 import type { RaftLog } from "../../src/storage/log.ts";
 import type { SimDisk } from "./disk.ts";
@@ -46,7 +46,7 @@ export interface SimMemberParts {
 interface Life {
   readonly member: Member;
   readonly service: MemberService;
-  readonly applier: Applier;
+  applier: Applier;
   readonly log: RaftLog;
   turnDue: boolean;
 }
@@ -99,6 +99,7 @@ export class SimMember {
     const { log, home } = disk.open();
     const raftLog = doubles.log?.(log, (us, run) => this.later(us, run)) ?? log;
     const link = network.linkOf(this.id);
+    let applier: Applier | undefined;
     const member = bootMember(
       {
         clusterId: 9n,
@@ -108,6 +109,7 @@ export class SimMember {
         members: [],
         recentBytesMax: this.#world.odds.recentBytesMax,
         watchProgressMs,
+        ...compactionOf(this.#world.odds),
       },
       {
         clock: this.clock,
@@ -117,11 +119,14 @@ export class SimMember {
         raftLog,
         home: doubles.engine === undefined ? home : homeWith(home, doubles.engine),
         requestTurn: () => this.#requestTurn(),
+        onState: (state) => {
+          applier = state;
+          if (this.#life !== undefined) this.#onState(this.#life, state);
+        },
         fail: (error) => this.#onFail(error),
       },
     );
-    const applier = member.state;
-    if (!(applier instanceof Applier)) throw new Mistake("a member reads from its applier");
+    if (applier === undefined) throw new Mistake("a member has a state");
     const service = doubles.service?.(member) ?? member;
     this.#life = { member, service, applier, log, turnDue: false };
     if (trace.on) trace.line(`m${this.id} starts, life ${this.#incarnation} at ${applier.applied}`);
@@ -236,6 +241,15 @@ export class SimMember {
     });
   }
 
+  /** A snapshot was taken over. */
+  #onState(life: Life, applier: Applier): void {
+    const { sites, trace } = this.#world;
+    life.applier = applier;
+    sites.count("image.taken");
+    if (trace.on) trace.line(`m${this.id} goes on from a snapshot at ${applier.applied}`);
+    this.#parts.judges.onState(this.id, applier);
+  }
+
   #tickLater(): void {
     this.later(this.clock.trueUs(defaultTiming.tickMs * 1000), () => {
       this.#tickLater();
@@ -243,4 +257,11 @@ export class SimMember {
       this.handle({ kind: "tick" });
     });
   }
+}
+
+/** Small margins: then snapshots happen all the time. */
+function compactionOf({ compactEntries }: Odds): Pick<MemberConfig, "compaction"> {
+  if (compactEntries === 0) return {};
+  const catchUpEntries = Math.floor(compactEntries / 2);
+  return { compaction: { snapshotEntries: compactEntries, catchUpEntries } };
 }

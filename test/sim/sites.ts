@@ -11,6 +11,13 @@ export const crashSites = [
   "store.submit",
   "store.submitted",
   "store.done",
+  "log.compact",
+  "log.compacted",
+  "image.add",
+  "image.finish",
+  "image.finished",
+  "image.commit",
+  "image.committed",
   "answer",
 ] as const;
 export type CrashSite = (typeof crashSites)[number];

@@ -39,18 +39,34 @@ export class Committed {
     const seen = this.#seen.get(id) ?? 0;
     if (commit === seen) return;
     check(commit > seen, name, () => `m${id} went from commit ${seen} back to ${commit}`);
+    // A snapshot is on its way into the log: what it holds was committed elsewhere.
+    if (commit > log.lastIndex()) {
+      check(
+        commit <= this.#entries.length,
+        name,
+        () => `m${id} commits ${commit} without an entry`,
+      );
+      return;
+    }
     this.#seen.set(id, commit);
     // Thesis 3.6.2: entries of earlier terms are committed by one of the leader's own only.
     const isOwn = !ledBefore || role !== "leader" || log.term(commit) === term;
     check(isOwn, name, () => `m${id} commits ${commit}@${log.term(commit)} by counting`);
-    const [from, to] = [LogIndex(seen + 1), LogIndex(commit + 1)];
+    // What a snapshot brought, others have committed entry by entry.
+    const first = log.firstIndex();
+    check(
+      first <= this.#entries.length + 1,
+      name,
+      () => `m${id} begins at ${first}, committed is ${this.#entries.length}`,
+    );
+    const [from, to] = [LogIndex(Math.max(seen + 1, first)), LogIndex(commit + 1)];
     const entries = log.entries({ from, to, bytesMax: Number.MAX_SAFE_INTEGER });
     for (const entry of entries) this.#onCommitted(id, entry);
   }
 
   onLeader({ id, term }: MemberStatus, log: RaftLog): void {
     const last = this.#entries.at(-1);
-    if (last === undefined || last.term >= term) return;
+    if (last === undefined || last.term >= term || last.index <= log.base().index) return;
     const held = log.term(last.index);
     check(
       held === last.term,
@@ -81,7 +97,7 @@ export class Committed {
 
   #holdersOf(index: LogIndex, term: Term): number {
     let holders = 0;
-    for (const disk of this.#disks.values()) if (disk.termAt(index) === term) holders++;
+    for (const disk of this.#disks.values()) if (disk.holds(index, term)) holders++;
     return holders;
   }
 }

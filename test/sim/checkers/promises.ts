@@ -1,7 +1,7 @@
 // A member may say only what its disk has kept: a granted vote, an accepted append (Raft paper, 5.1).
 import type { MemberId } from "../../../src/base/brand.ts";
 import type { Message } from "../../../src/raft/message.ts";
-import { decodeFrame } from "../../../src/transport/frame.ts";
+import { decodeFrame, FrameKind, frameKind } from "../../../src/transport/frame.ts";
 import type { DurableRecord } from "../durableRecord.ts";
 import { check } from "../violation.ts";
 
@@ -15,6 +15,7 @@ export class Promises {
   }
 
   onSend(from: MemberId, to: MemberId, bytes: Uint8Array): void {
+    if (frameKind(bytes) !== FrameKind.raft) return;
     const disk = this.#disks.get(from);
     const frame = decodeFrame({ from, to, bytes });
     check(frame.kind === "messages" && disk !== undefined, name, () => `m${from} sends no frame`);
