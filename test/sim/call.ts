@@ -4,6 +4,7 @@ import {
   EtcdError,
   errCompacted,
   errFutureRevision,
+  errNoLeader,
   errTooManyRequests,
 } from "../../src/base/errors.ts";
 import { defaultTiming, requestTicksMax } from "../../src/member/events.ts";
@@ -131,7 +132,13 @@ export class Call {
     const { action } = this.op;
     const isGone =
       error === errCompacted && action.kind === "old" && action.revision < this.#parts.compacted();
-    check(isGone, name, () => `${describeOperation(this.op)} is refused: ${error.message}`);
+    // Who lost what it had acknowledged serves nothing meanwhile, not even the past.
+    const isRefilling = error === errNoLeader && this.at.member?.status().isRefilling === true;
+    check(
+      isGone || isRefilling,
+      name,
+      () => `${describeOperation(this.op)} is refused: ${error.message}`,
+    );
   }
 
   #onOutcome(outcome: Outcome): void {

@@ -85,6 +85,7 @@ export class SimCluster {
         ...{ id, queue, random, sites, durable, odds: odds.disk },
         later: (delayUs, run) => member.later(delayUs, run),
         onSave: (write, log) => judges.onSave(id, write, log),
+        mayHarm: () => this.#mayHarm(id),
         onDurable: () => judges.onDurable(id),
       },
       membership,
@@ -95,6 +96,13 @@ export class SimCluster {
     };
     const member = new SimMember(world, { id, disk, judges, onCrash, network: this.#network });
     return member;
+  }
+
+  /** A minority may be harmed at a time: who gives no vote must not be needed for a quorum. */
+  #mayHarm(id: MemberId): boolean {
+    const others = this.members.filter((member) => member.id !== id);
+    const harmed = 1 + others.filter(({ disk }) => disk.isHarmed).length;
+    return 2 * harmed < this.members.length;
   }
 
   #memberOf(id: MemberId): SimMember {

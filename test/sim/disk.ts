@@ -10,9 +10,11 @@ import type {
   SnapshotMeta,
 } from "../../src/raft/types.ts";
 import type { Engine } from "../../src/storage/engine.ts";
+import { EngineFault } from "../../src/storage/engineFault.ts";
 import { LogFault, type LogWrite, type RaftLog } from "../../src/storage/log.ts";
 import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
 import type { StoreHome } from "../../src/storage/storeHome.ts";
+import { damageKinds } from "./damage.ts";
 import type { DurableRecord } from "./durableRecord.ts";
 import type { EventQueue } from "./eventQueue.ts";
 import { type LogStore, MemoryStore, SegmentStore } from "./logStore.ts";
@@ -31,11 +33,13 @@ export interface DiskParts {
   readonly later: (delayUs: number, run: () => void) => void;
   /** A save was handed over; it can be read from `log`. */
   readonly onSave: (write: LogWrite, log: RaftLog) => void;
+  /** So few others are harmed that the members can still help this one. */
+  readonly mayHarm: () => boolean;
   /** What the disk holds for certain has changed. */
   readonly onDurable: () => void;
 }
 
-const healed = { syncUsMax: 500, storeUsMax: 5_000, stall: 0, fail: 0 } as const;
+const healed = { syncUsMax: 500, storeUsMax: 5_000, stall: 0, fail: 0, harm: 0 } as const;
 const stallFactor = 100;
 /** The slowest disk, at its worst. */
 const delayUsMax = 15_000_000;
@@ -45,6 +49,7 @@ export class SimDisk {
   readonly #store: LogStore;
   #odds: DiskOdds;
   #home: MemoryStoreHome;
+  #isStoreLost = false;
   /** When the last save so far will be durable. */
   #syncedUs = 0;
   /** Everything takes this many times longer. */
@@ -54,9 +59,7 @@ export class SimDisk {
     this.#parts = parts;
     this.#odds = parts.odds;
     this.#store = this.#newStore(membership);
-    this.#home = new MemoryStoreHome({
-      defer: (run) => parts.later(this.#delayUs(this.#odds.storeUsMax), run),
-    });
+    this.#home = this.#newHome();
     parts.durable.reload(this.#store.log);
   }
 
@@ -67,6 +70,7 @@ export class SimDisk {
 
   /** Log and store as the next life of the member finds them. */
   open(): { readonly log: RaftLog; readonly home: StoreHome } {
+    this.#isStoreLost = false;
     return {
       log: new WatchedLog(this.#store, this.#parts, () => this.#odds.fail),
       home: homeWith(
@@ -84,8 +88,44 @@ export class SimDisk {
     const survived = this.#store.crash();
     this.#home = this.#home.afterCrash(this.#store.log.base());
     durable.reload(this.#store.log);
+    const harm = this.#harm();
+    durable.reload(this.#store.log);
     onDurable();
-    return survived;
+    return harm === undefined ? survived : `${survived}; ${harm}`;
+  }
+
+  /** Lost what it had acknowledged, and does not have it again yet. */
+  get isHarmed(): boolean {
+    return this.#isStoreLost || this.#store.log.initialState().refill !== undefined;
+  }
+
+  /** The next segment of the log finds no room. */
+  fill(): void {
+    this.#store.fill();
+  }
+
+  #harm(): string | undefined {
+    const { random, sites, durable, mayHarm } = this.#parts;
+    if (!random.oneIn(this.#odds.harm) || !mayHarm()) return undefined;
+    durable.onDamage();
+    const kind = damageKinds[random.integer(damageKinds.length + 1)];
+    if (kind === undefined) {
+      this.#home = this.#newHome();
+      this.#isStoreLost = true;
+      sites.count("disk.store lost");
+      return "the store is lost";
+    }
+    const harm = this.#store.damage(kind);
+    if (harm !== undefined) sites.count(`disk.${kind}`);
+    if (this.isHarmed) sites.count("disk.refill");
+    return harm;
+  }
+
+  #newHome(): MemoryStoreHome {
+    const { later } = this.#parts;
+    return new MemoryStoreHome({
+      defer: (run) => later(this.#delayUs(this.#odds.storeUsMax), run),
+    });
   }
 
   heal(): void {
@@ -127,6 +167,12 @@ export class SimDisk {
       scan: (range, visit) => engine.scan(range, visit),
       submit: (batch, done) => {
         pass("store.submit");
+        const { random, sites, later } = this.#parts;
+        if (random.oneIn(this.#odds.fail)) {
+          sites.count("store.fail");
+          later(1, () => done(new EngineFault({ kind: "io", why: "EIO" })));
+          return;
+        }
         engine.submit(batch, (error) => {
           pass("store.done");
           done(error);

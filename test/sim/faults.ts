@@ -32,6 +32,7 @@ export class Faults {
     cutOneWay: (member) => this.#cutOneWay(member),
     heal: () => this.#network.mend(),
     slowDisk: (member) => this.#slowDown(member),
+    fullDisk: (member) => member.disk.fill(),
     clock: (member) => this.#skew(member),
   };
   #running = true;

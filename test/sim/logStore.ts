@@ -9,6 +9,7 @@ import type { RaftLog } from "../../src/storage/log.ts";
 import { MemoryLog } from "../../src/storage/memoryLog.ts";
 import { openRaftLog } from "../../src/storage/raftLog.ts";
 import { FaultyDisk } from "../storage/faultyDisk.ts";
+import { type DamageKind, ProvenBytes } from "./damage.ts";
 
 export interface LogStoreParts {
   readonly id: MemberId;
@@ -27,6 +28,10 @@ export interface LogStore {
   afterSave(): void;
   /** The member is gone. @returns what survived of the writes that were not finished. */
   crash(): string;
+  /** The disk harms what it held, while the member is down. @returns what; undefined: nothing. */
+  damage(kind: DamageKind): string | undefined;
+  /** No room for another segment, until the member died of it. */
+  fill(): void;
 }
 
 export class MemoryStore implements LogStore {
@@ -50,6 +55,10 @@ export class MemoryStore implements LogStore {
     this.#log = this.#log.afterCrash(kept);
     return `${kept} of ${count} unfinished writes survive`;
   }
+
+  damage(): undefined {}
+
+  fill(): void {}
 }
 
 /** Small, so that a run fills several. */
@@ -62,6 +71,7 @@ export class SegmentStore implements LogStore {
   readonly #sync: "inline" | "pooled";
   #disk = new FaultyDisk();
   #log: RaftLog;
+  #proven: ProvenBytes;
   /** Syncs of the disk that have a time. */
   #timed = 0;
 
@@ -69,6 +79,7 @@ export class SegmentStore implements LogStore {
     this.#parts = parts;
     this.#sync = sync;
     this.#log = this.#open({ mayCreate: true });
+    this.#proven = new ProvenBytes(this.#disk);
   }
 
   get log(): RaftLog {
@@ -95,9 +106,29 @@ export class SegmentStore implements LogStore {
       sectors++;
       return random.oneIn(landedOdds);
     });
+    this.#reopen();
+    return `${sectors} sectors land once in ${landedOdds}, the log ends at ${this.#log.lastIndex()}`;
+  }
+
+  damage(kind: DamageKind): string | undefined {
+    const { random } = this.#parts;
+    this.#log.close();
+    const disk = this.#disk.clone();
+    const harm = this.#proven.harm(disk, kind, random);
+    this.#disk = disk;
+    this.#reopen();
+    return harm;
+  }
+
+  fill(): void {
+    const { faults } = this.#disk;
+    faults.create = faults.prepare = "ENOSPC";
+  }
+
+  #reopen(): void {
     this.#timed = 0;
     this.#log = this.#open({ mayCreate: false });
-    return `${sectors} sectors land once in ${landedOdds}, the log ends at ${this.#log.lastIndex()}`;
+    this.#proven = new ProvenBytes(this.#disk);
   }
 
   #open({ mayCreate }: { mayCreate: boolean }): RaftLog {

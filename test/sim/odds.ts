@@ -35,8 +35,14 @@ export interface DiskOdds {
   readonly storeUsMax: number;
   /** A save whose completion takes a hundred times longer. */
   readonly stall: number;
-  /** A save that fails, and with it the member. */
+  /** A save of the log or a batch of the store that fails, and with it the member. */
   readonly fail: number;
+  /**
+   * A crash after which the log has a flipped bit, lost a sector or holds it elsewhere, or the store is
+   * gone. Only what the log can know of (damage.ts), and never so many members at a time that those
+   * which hold everything are no majority: with fewer of them nobody may vote, and nobody should.
+   */
+  readonly harm: number;
 }
 
 export interface FaultOdds {
@@ -63,6 +69,7 @@ export const faultKinds = [
   "cutOneWay",
   "heal",
   "slowDisk",
+  "fullDisk",
   "clock",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
@@ -101,6 +108,7 @@ export function drawOdds(random: Prng): Odds {
       storeUsMax: pick(500, 20_000, 500_000),
       stall: pick(0, 0, 300, 50),
       fail: pick(0, 0, 0, 2_000),
+      harm: pick(0, 0, 3, 10),
     },
     faults: {
       gapUs: pick(0, 100_000, 300_000, 1_000_000, 3_000_000),
@@ -150,6 +158,7 @@ function drawWeights(random: Prng): Readonly<Record<FaultKind, number>> {
     cutOneWay: draw(),
     heal: 1 + draw(),
     slowDisk: draw(),
+    fullDisk: random.integer(2),
     clock: random.integer(2),
   };
 }

@@ -223,7 +223,7 @@ export class SimMember {
 
   // The log is told to fail within its own completion: the member dies of it right there.
   #onFail(error: Error): void {
-    if (!/EIO/.test(error.message)) {
+    if (!/EIO|no space/.test(error.message)) {
       throw new Violation("member", `m${this.id} fails: ${error.message}`, { cause: error });
     }
     throw new CrashSignal(error.message);

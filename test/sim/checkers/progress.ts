@@ -25,6 +25,12 @@ export function checkProgress(cluster: SimCluster): void {
     () => workload.openCount === 0,
     () => `${workload.openCount} requests do not end`,
   );
+  waitFor(
+    cluster,
+    serveUs,
+    () => members.every(({ member }) => member?.status().isRefilling === false),
+    () => "members are not refilled",
+  );
   for (const member of members) checkServes(cluster, member);
   waitFor(
     cluster,
