@@ -120,7 +120,8 @@ export class MemberHost {
   }
 
   #open(message: StartMessage): void {
-    const { id, clusterId, timing, watchProgressMs } = this.#data;
+    const { id, clusterId, timing, watchProgressMs, compaction } = this.#data;
+    const isAlone = message.folders === undefined && message.members.length === 1;
     const raftLog = this.#openLog(message);
     this.#raftLog = raftLog;
     const owner = { clusterId, memberId: id };
@@ -137,6 +138,10 @@ export class MemberHost {
         members,
         told: { birth: message.birth, name: this.#data.name, clientUrls: message.clientUrls },
         ...(watchProgressMs && { watchProgressMs }),
+        // Without a disk the log is all that the next life of a lone member has.
+        compaction: isAlone
+          ? { snapshotEntries: Number.POSITIVE_INFINITY, snapshotBytes: Number.POSITIVE_INFINITY }
+          : (compaction ?? {}),
       },
       {
         clock: systemClock,

@@ -1,4 +1,5 @@
 // A whole cluster in this process: the face that programs, tests, benchmarks and `quorlet dev` use.
+
 import { MessageChannel } from "node:worker_threads";
 import type { MemberId } from "../base/brand.ts";
 import type { Log } from "../base/ports.ts";
@@ -7,6 +8,7 @@ import { Client } from "../client/client.ts";
 import { LaneChannel } from "../client/laneChannel.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
+import { compactionOf } from "./compaction.ts";
 import { Faults } from "./faults.ts";
 import { type Home, openHome, planCluster } from "./home.ts";
 import { type ClusterSeed, isWhole } from "./identity.ts";
@@ -28,6 +30,10 @@ export interface ClusterOptions {
   readonly timing?: MemberTiming;
   /** Between two progress messages to an idle watcher. Default 10 minutes. */
   readonly watchProgressMs?: number;
+  /** Entries that gather in a log beyond its margin before they go. Default 100,000. */
+  readonly snapshotEntries?: number;
+  /** The margin, for members that lag; who lags more gets the whole state. Default 10,000. */
+  readonly catchUpEntries?: number;
   /** Lines of JSON on stderr. Default "silent". */
   readonly logLevel?: LogLevel;
   /** Called when a member goes down, comes back or stays down for good. */
@@ -96,6 +102,7 @@ export class Cluster implements AsyncDisposable {
         listen: { host: options.host ?? "127.0.0.1", port: options.clientPorts?.[i] ?? 0 },
         timing: options.timing ?? defaultTiming,
         ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
+        compaction: compactionOf(options),
         logLevel: options.logLevel ?? "silent",
       };
       return new Supervisor(data, { id, log: this.#log, hooks: this.#hooks() });

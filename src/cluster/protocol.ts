@@ -1,7 +1,9 @@
 // What main and member threads say to each other. Control only: no client or peer traffic.
+
 import type { MessagePort } from "node:worker_threads";
 import type { LogLevel } from "../base/system.ts";
 import type { MemberTiming } from "../member/events.ts";
+import type { CompactionBounds } from "../member/logCompaction.ts";
 import type { MemberInfo } from "../member/service.ts";
 import type { Role } from "../raft/types.ts";
 import type { SharedFiles } from "../storage/sharedDisk.ts";
@@ -31,6 +33,8 @@ export interface MemberThreadData {
   readonly timing: MemberTiming;
   /** Between two progress messages to an idle watcher; etcd's 10 minutes when left out. */
   readonly watchProgressMs?: number;
+  /** When the log lets go of entries; the member's own bounds where left out. */
+  readonly compaction?: Partial<CompactionBounds>;
   readonly logLevel: LogLevel;
   /** Without folders: the log files of earlier lives. Kept by main, see storage/sharedDisk.ts. */
   readonly sharedFiles: SharedFiles;

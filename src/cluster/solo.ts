@@ -6,6 +6,7 @@ import type { MemberInfo } from "../member/service.ts";
 import { DataDirError } from "../storage/dataDirError.ts";
 import { type Address, linkUrl } from "./address.ts";
 import type { MemberNotice } from "./cluster.ts";
+import { compactionOf } from "./compaction.ts";
 import { type Home, openHome } from "./home.ts";
 import type { ClusterSeed, MemberSeed } from "./identity.ts";
 import { StartError } from "./startError.ts";
@@ -25,6 +26,10 @@ export interface SoloOptions {
   readonly timing?: MemberTiming;
   /** Between two progress messages to an idle watcher. Default 10 minutes. */
   readonly watchProgressMs?: number;
+  /** Entries that gather in a log beyond its margin before they go. Default 100,000. */
+  readonly snapshotEntries?: number;
+  /** The margin, for members that lag; who lags more gets the whole state. Default 10,000. */
+  readonly catchUpEntries?: number;
   /** Lines of JSON on stderr. Default "silent". */
   readonly logLevel?: LogLevel;
   /** Called when the member goes down after it served, comes back or stays down for good. */
@@ -60,6 +65,7 @@ export class SoloMember {
       },
       timing: timing ?? defaultTiming,
       ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
+      compaction: compactionOf(options),
       logLevel,
     };
     this.#supervisor = new Supervisor(data, { id: self.id, log: this.#log, hooks: this.#hooks() });
