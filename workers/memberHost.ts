@@ -9,6 +9,7 @@ import { overMessagePort } from "../src/door/doorPort.ts";
 import { EmbeddedDoor } from "../src/door/embedded.ts";
 import { openHttpDoor } from "../src/door/httpDoor.ts";
 import { Listener } from "../src/door/listener.ts";
+import { WsDoor } from "../src/door/wsDoor.ts";
 import { bindMethods } from "../src/grpc/bind.ts";
 import { bootMember } from "../src/member/boot.ts";
 import type { Member } from "../src/member/member.ts";
@@ -41,6 +42,7 @@ export class MemberHost {
   readonly #log: Log;
   readonly #listener: Listener;
   readonly #embedded: EmbeddedDoor;
+  readonly #sockets: WsDoor;
   readonly #peers: PeerDoor;
   #member: Member | undefined;
   #raftLog: RaftLog | undefined;
@@ -58,6 +60,9 @@ export class MemberHost {
     const onMistake = (error: unknown): void => this.crash(error);
     this.#listener = new Listener({ requestFlush, onMistake, log: this.#log });
     this.#embedded = new EmbeddedDoor({ requestFlush, onMistake, self: data.id });
+    this.#sockets = new WsDoor({
+      attach: (port, limits) => this.#embedded.attach(port, limits),
+    });
   }
 
   /** Binds the ports for clients and peers; nothing else is touched before `start`. */
@@ -162,7 +167,10 @@ export class MemberHost {
     link.onFrame = (from, bytes) => member.handle({ kind: "frame", from, bytes });
     const methods = bindMethods(member);
     const onMistake = (error: unknown): void => this.crash(error);
-    this.#listener.serve(methods, openHttpDoor({ methods, onMistake }));
+    this.#listener.serve(
+      methods,
+      openHttpDoor({ methods, upgrades: this.#sockets.upgrades, onMistake }),
+    );
     this.#embedded.serve(methods);
     this.#ticker = setInterval(() => member.handle({ kind: "tick" }), timing.tickMs);
     const lastIndex = raftLog.lastIndex();
@@ -245,6 +253,7 @@ export class MemberHost {
     this.#member?.handle({ kind: "stop" });
     this.#listener.flush();
     this.#embedded.flush();
+    this.#sockets.goAway();
     await this.#listener.close({ graceMs });
     this.#leave(0);
   }
@@ -255,6 +264,7 @@ export class MemberHost {
     this.#leaving = true;
     clearInterval(this.#ticker);
     this.#peers.close();
+    this.#sockets.close();
     this.#embedded.close();
     try {
       this.#raftLog?.close();

@@ -24,6 +24,10 @@ import {
   type MemberListResult,
   type StatusResult,
 } from "./clusterAnswers.ts";
+import { Election } from "./election.ts";
+import type { Lease, LeaseOptions } from "./lease.ts";
+import { LeaseKeeper } from "./leaseKeeper.ts";
+import { acquireLock, type HoldOptions, type Lock } from "./lock.ts";
 import {
   type Bytes,
   type DeleteOptions,
@@ -57,11 +61,13 @@ export class Client {
   readonly #channel: Channel;
   readonly #writer = new Writer();
   readonly #watches: WatchPool;
+  readonly #leases: LeaseKeeper;
 
   /** The channel belongs to the client from here on. */
   constructor(channel: Channel) {
     this.#channel = channel;
     this.#watches = new WatchPool(channel);
+    this.#leases = new LeaseKeeper(channel);
   }
 
   /** One key; undefined when there is none. */
@@ -119,6 +125,20 @@ export class Client {
     return this.#watches.watch(range, options);
   }
 
+  /** A lease that is kept alive by itself; put keys with it: `{ lease: lease.id }`. */
+  lease(options: LeaseOptions): Promise<Lease> {
+    return this.#leases.grant(options);
+  }
+
+  /** Resolves when the lock is ours; see lock.ts. */
+  lock(name: Bytes, options: HoldOptions = {}): Promise<Lock> {
+    return acquireLock(this, name, options);
+  }
+
+  election(name: Bytes): Election {
+    return new Election(this, name);
+  }
+
   /** Linearizable, as etcd's own clients ask. */
   async memberList(options: CallOptions = {}): Promise<MemberListResult> {
     this.#writer.bool(0x08, true);
@@ -136,6 +156,7 @@ export class Client {
   /** Fails what is in flight. */
   close(): void {
     this.#watches.close();
+    this.#leases.close();
     this.#channel.close();
   }
 }

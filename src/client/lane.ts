@@ -78,6 +78,11 @@ export class Lane implements AnswerVisitor {
     return this.#serving;
   }
 
+  /** False: the member has heard nothing of what was asked. */
+  get wasOpen(): boolean {
+    return this.#port.wasOpen;
+  }
+
   header(name: string, value: string): void {
     this.#batch.header(name, value);
   }

@@ -64,7 +64,7 @@ export interface LaneChannelOptions {
   readonly limits?: Partial<LaneChannelLimits>;
   /** Called once, by `close`. */
   onClose?(): void;
-  /** A way to a member is gone, and what was in flight on it is settled. */
+  /** A way to a member is gone, and what was in flight on it is about to be settled. */
   onLost?(key: string): void;
   /** What a call fails with when there is no way to any member. */
   whyNoLane?(): EtcdError;
@@ -295,14 +295,15 @@ export class LaneChannel implements Channel {
 
   #onLost(lane: Lane, calls: readonly PendingCall[], streams: readonly LaneStream[]): void {
     if (this.#lanes.get(lane.key) === lane) this.#lanes.delete(lane.key);
-    const error = this.#closed ? errStopped : errTimeoutConnectionLost;
+    this.#options.onLost?.(lane.key);
+    const unsure = lane.wasOpen ? errTimeoutConnectionLost : this.#noLane();
+    const error = this.#closed ? errStopped : unsure;
     for (const call of calls) {
       const mayRepeat = call.attempts < this.#limits.attemptsMax && !this.#closed;
       if (call.repeat !== undefined && mayRepeat) this.#send(call, call.repeat);
       else this.#fail(call, error);
     }
     for (const stream of streams) stream.onEnd(error);
-    this.#options.onLost?.(lane.key);
   }
 
   #watchSignal(call: PendingCall, signal: AbortSignal): void {

@@ -5,6 +5,8 @@ export interface LanePort {
   onBatch: (batch: Uint8Array | undefined) => void;
   /** Called once, however it came about. */
   onClose: () => void;
+  /** False: nothing that was posted has left, and nothing came. */
+  readonly wasOpen: boolean;
   /** Takes the bytes over; before the port is open it keeps them. */
   post(batch: Uint8Array): void;
   close(): void;

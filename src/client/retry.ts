@@ -1,15 +1,19 @@
 // Trying again: which failures pass by themselves, and how long to wait.
-import { EtcdError, errCanceled, StatusCode } from "../base/errors.ts";
+import { EtcdError, errCanceled, errStopped, StatusCode } from "../base/errors.ts";
 
 export const retryMsMin = 20;
 export const retryMsMax = 1_000;
 
 /** The member is gone, has no leader or is too busy: another try, perhaps elsewhere, may do. */
 export function isTransient(error: unknown): boolean {
-  if (!(error instanceof EtcdError)) return false;
+  // A member that stops says the same with an error of its own: this one means that our side is closed.
+  if (!(error instanceof EtcdError) || error === errStopped) return false;
   if (error.code === StatusCode.unavailable) return true;
   return error.code === StatusCode.unknown && error.message.endsWith("too many requests");
 }
+
+/** A member ended a stream well that was to go on. */
+export const errStreamEnded = new EtcdError(StatusCode.unavailable, "the stream was ended");
 
 /** Pauses that double; the first try is at once, and half of each pause is chance. */
 export class Backoff {

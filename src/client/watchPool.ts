@@ -15,7 +15,7 @@ import { Writer } from "../proto/writer.ts";
 import type { Channel, ClientStream } from "./channel.ts";
 import type { KeyRange } from "./requests.ts";
 import { ownAnswer } from "./results.ts";
-import { Backoff, isTransient } from "./retry.ts";
+import { Backoff, errStreamEnded, isTransient } from "./retry.ts";
 import { Watch, type WatchHost, type WatchOptions } from "./watch.ts";
 import { CompactedError } from "./watchEvent.ts";
 
@@ -100,7 +100,7 @@ export class WatchPool implements WatchHost {
           if (isCurrent()) this.#onMessage(message);
         },
         onEnd: (error) => {
-          if (isCurrent()) this.#onEnd(error ?? errStopped);
+          if (isCurrent()) this.#onEnd(error ?? errStreamEnded);
         },
       },
       { followsLeader: true },

@@ -7,6 +7,7 @@ export function overMessagePort(port: MessagePort): LanePort {
   const lane: LanePort = {
     onBatch: () => {},
     onClose: () => {},
+    wasOpen: true,
     post: (batch) => postBytes(port, batch),
     close: () => port.close(),
     hold: () => port.ref(),

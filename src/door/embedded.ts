@@ -40,11 +40,15 @@ export class EmbeddedDoor {
     return this.#sessions.size;
   }
 
-  /** Takes a client. What it asks before `serve` waits in its port. */
-  attach(port: DoorPort, limits: SessionLimits = this.#limits): void {
+  /**
+   * Takes a client. What it asks before `serve` waits in its port.
+   * @returns how to let it hear from the member when nothing happens.
+   */
+  attach(port: DoorPort, limits: SessionLimits = this.#limits): { tellLeader(): void } {
     const session = new Session(port, this.#host, limits);
     this.#sessions.add(session);
     if (this.#methods !== undefined) session.open(this.#methods, this.#news);
+    return { tellLeader: () => session.tellLeader(this.#news) };
   }
 
   /** Answers from now on. */

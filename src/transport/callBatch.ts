@@ -30,6 +30,9 @@ const Kind = {
   credit: 19,
 } as const;
 
+/** A member lets a client behind a socket hear from it at least this often. */
+export const beatMs = 10_000;
+
 /** Bits of the flags of an opening. */
 export const StreamFlag = { requiresLeader: 1 } as const;
 
