@@ -262,12 +262,12 @@ export class Applier {
 
   #checkpoint(checkpoints: Checkpoints | undefined): Outcome {
     if (checkpoints === undefined) return refused(errMalformed("not a checkpoint of leases"));
-    return checkpoint(this, checkpoints, this.#term);
+    return checkpoint(this, checkpoints);
   }
 
   #expire(expiry: Expiry | undefined): Outcome {
     if (expiry === undefined) return refused(errMalformed("not an expiry of leases"));
-    return expire(this, expiry, this.#term);
+    return expire(this, expiry);
   }
 
   #publish(body: Uint8Array): Outcome {

@@ -1,5 +1,5 @@
 // Commands on leases: the table in lease/, the keys in mvcc/, and the rows of both go together.
-import { type LeaseId, noLease, type Term } from "../base/brand.ts";
+import { type LeaseId, type LogIndex, noLease, type Term } from "../base/brand.ts";
 import {
   type EtcdError,
   errLeaseExists,
@@ -10,7 +10,7 @@ import { type Lessor, leaseRow, leaseRowKey } from "../lease/lessor.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { LeaseGrantRequest } from "../proto/lease.ts";
 import { Table } from "../storage/engine.ts";
-import type { Checkpoints, Expiry } from "./leaseDuties.ts";
+import type { Checkpoints, DutyHead, Expiry } from "./leaseDuties.ts";
 import type { LeaseDutyResult, LeaseGrantResult, LeaseRevokeResult } from "./outcome.ts";
 
 /** Longest TTL that etcd grants, in seconds: some 285 years. */
@@ -19,6 +19,9 @@ export const leaseTtlSecMax = 9_000_000_000;
 export interface LeaseState {
   readonly store: Store;
   readonly lessor: Lessor;
+  /** Index and term of the entry that is being applied. */
+  readonly applied: LogIndex;
+  readonly appliedTerm: Term;
 }
 
 /** Why a lease cannot be granted: its TTL first, then its id. */
@@ -33,10 +36,10 @@ export function grantRefusal(
 
 /** The member that served the request chose its id and raised its TTL: the log holds what counts. */
 export function grant(
-  { store, lessor }: LeaseState,
+  { store, lessor, applied }: LeaseState,
   { id, ttlSec }: LeaseGrantRequest,
 ): LeaseGrantResult {
-  const lease = lessor.grant(id, ttlSec);
+  const lease = lessor.grant(id, ttlSec, applied);
   store.stage(Table.lease, leaseRowKey(id), leaseRow(lease));
   return { kind: "leaseGrant", revision: store.revision, id, ttlSec };
 }
@@ -55,26 +58,30 @@ export function revoke({ store, lessor }: LeaseState, id: LeaseId): LeaseRevokeR
 }
 
 /**
- * Revokes what a leader found past its time, each lease at a revision of its own.
- * @param term that of the entry; the whole batch counts for nothing unless it was proposed in it.
+ * Revokes what a leader found past its time, each lease at a revision of its own. The whole batch counts
+ * for nothing unless it is applied in the term in which it was proposed.
  */
-export function expire(state: LeaseState, expiry: Expiry, term: Term): LeaseDutyResult {
-  const inTerm = expiry.term === term;
-  if (inTerm) for (const id of expiry.ids) if (state.lessor.exists(id)) revoke(state, id);
+export function expire(state: LeaseState, expiry: Expiry): LeaseDutyResult {
+  const inTerm = expiry.term === state.appliedTerm;
+  if (inTerm) for (const id of expiry.ids) if (isAsSeen(state, expiry, id)) revoke(state, id);
   return { kind: "leaseDuty", revision: state.store.revision, inTerm };
 }
 
 /** Notes what is left of some leases; the same rule of the term. */
-export function checkpoint(
-  { store, lessor }: LeaseState,
-  { term: proposedIn, checkpoints }: Checkpoints,
-  term: Term,
-): LeaseDutyResult {
+export function checkpoint(state: LeaseState, noted: Checkpoints): LeaseDutyResult {
+  const { store, lessor, applied: index } = state;
   const { revision } = store;
-  if (proposedIn !== term) return { kind: "leaseDuty", revision, inTerm: false };
-  for (const { id, remainingSec } of checkpoints) {
-    const changed = lessor.checkpoint(id, remainingSec);
-    if (changed !== undefined) store.stage(Table.lease, leaseRowKey(id), leaseRow(changed));
+  if (noted.term !== state.appliedTerm) return { kind: "leaseDuty", revision, inTerm: false };
+  for (const { id, remainingSec } of noted.checkpoints) {
+    if (!isAsSeen(state, noted, id)) continue;
+    const lease = lessor.checkpoint(id, { remainingSec, index });
+    store.stage(Table.lease, leaseRowKey(id), leaseRow(lease));
   }
   return { kind: "leaseDuty", revision, inTerm: true };
+}
+
+/** Exists, and nothing happened to it that the proposing leader had not seen. */
+function isAsSeen({ lessor }: LeaseState, { seen }: DutyHead, id: LeaseId): boolean {
+  const lease = lessor.get(id);
+  return lease !== undefined && lease.changedIndex <= seen;
 }

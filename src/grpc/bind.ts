@@ -3,6 +3,7 @@ import { ClusterService } from "../api/cluster.ts";
 import { Headers } from "../api/header.ts";
 import { HealthService } from "../api/health.ts";
 import { KvService } from "../api/kv.ts";
+import { LeaseService } from "../api/lease.ts";
 import { MaintenanceService } from "../api/maintenance.ts";
 import { WatchService } from "../api/watch.ts";
 import { noMember } from "../base/brand.ts";
@@ -37,12 +38,17 @@ export function bindMethods(member: MemberService): MethodTable {
   const maintenance = new MaintenanceService(member, headers, writer);
   const health = new HealthService(writer);
   const watch = new WatchService(member, headers, writer);
+  const lease = new LeaseService(member, headers, writer);
   const unary = new Map<string, UnaryMethod>([
     ["/etcdserverpb.KV/Range", kv.range],
     ["/etcdserverpb.KV/Put", kv.put],
     ["/etcdserverpb.KV/DeleteRange", kv.deleteRange],
     ["/etcdserverpb.KV/Txn", kv.txn],
     ["/etcdserverpb.KV/Compact", kv.compact],
+    ["/etcdserverpb.Lease/LeaseGrant", lease.grant],
+    ["/etcdserverpb.Lease/LeaseRevoke", lease.revoke],
+    ["/etcdserverpb.Lease/LeaseTimeToLive", lease.timeToLive],
+    ["/etcdserverpb.Lease/LeaseLeases", lease.leases],
     ["/etcdserverpb.Cluster/MemberList", cluster.memberList],
     ["/etcdserverpb.Cluster/MemberAdd", cluster.memberAdd],
     ["/etcdserverpb.Cluster/MemberRemove", cluster.memberRemove],
@@ -61,6 +67,7 @@ export function bindMethods(member: MemberService): MethodTable {
   }
   const stream = new Map<string, StreamMethod>([
     ["/etcdserverpb.Watch/Watch", watch.watch],
+    ["/etcdserverpb.Lease/LeaseKeepAlive", lease.keepAlive],
     ["/grpc.health.v1.Health/Watch", health.watch],
   ]);
   for (const [path, method] of stream) stream.set(path, ledStream(member, method));

@@ -1,11 +1,12 @@
 // The replicated table of leases: which exist, how long each was granted for, which keys hang on it.
 // It knows no time: who counts it is the leader (deadlines.ts). One row each in Table.lease:
 //
-//   key  | id, signed 64 bits as u64 BE |     value  | u8 = 1 | TTL s f64 BE | remainder s f64 BE |
+//   key    | id, signed 64 bits as u64 BE |
+//   value  | u8 = 1 | TTL s f64 BE | remainder s f64 BE | index of the last change u48 BE |
 //
 // Attachments are not written: the rows of the keys name their leases, and Store.open attaches them.
 import { assert } from "../base/assert.ts";
-import { LeaseId } from "../base/brand.ts";
+import { LeaseId, LogIndex } from "../base/brand.ts";
 import { asBuffer } from "../base/bytes.ts";
 import { type Engine, Table } from "../storage/engine.ts";
 
@@ -16,6 +17,11 @@ export interface Lease {
   readonly ttlSec: number;
   /** As checkpointed last; 0: never, or renewed since. */
   readonly remainingSec: number;
+  /**
+   * Index of the entry that granted it or noted its remainder last. What a leader proposed before it
+   * had seen that entry speaks of another lease of the same id, or of an older remainder.
+   */
+  readonly changedIndex: LogIndex;
 }
 
 /** Hears of leases that come and go, in the order of the log. */
@@ -28,12 +34,13 @@ interface LeaseRecord {
   readonly id: LeaseId;
   readonly ttlSec: number;
   remainingSec: number;
+  changedIndex: LogIndex;
   /** Attached keys (latin1). Most leases hold one, which then needs no set. */
   keys: string | Set<string> | undefined;
 }
 
 const formatVersion = 1;
-const rowBytes = 17;
+const rowBytes = 23;
 const lowestKey = new Uint8Array(8);
 const noKeys: readonly string[] = [];
 
@@ -49,8 +56,13 @@ export class Lessor {
       const row = asBuffer(value);
       assert(row.length === rowBytes && row[0] === formatVersion, "unknown format of a lease");
       const id = LeaseId(asBuffer(key).readBigInt64BE(0));
-      const remainingSec = row.readDoubleBE(9);
-      lessor.#leases.set(id, { id, ttlSec: row.readDoubleBE(1), remainingSec, keys: undefined });
+      lessor.#leases.set(id, {
+        id,
+        ttlSec: row.readDoubleBE(1),
+        remainingSec: row.readDoubleBE(9),
+        changedIndex: LogIndex(row.readUIntBE(17, 6)),
+        keys: undefined,
+      });
       return true;
     });
     return lessor;
@@ -83,10 +95,10 @@ export class Lessor {
     this.#sink = sink;
   }
 
-  /** @throws {Mistake} when it exists. */
-  grant(id: LeaseId, ttlSec: number): Lease {
+  /** @param index that of the entry. @throws {Mistake} when it exists. */
+  grant(id: LeaseId, ttlSec: number, index: LogIndex): Lease {
     assert(!this.#leases.has(id), "a lease is granted once");
-    const lease: LeaseRecord = { id, ttlSec, remainingSec: 0, keys: undefined };
+    const lease = { id, ttlSec, remainingSec: 0, changedIndex: index, keys: undefined };
     this.#leases.set(id, lease);
     this.#sink?.onGranted(lease);
     return lease;
@@ -100,11 +112,12 @@ export class Lessor {
     this.#sink?.onGone(id);
   }
 
-  /** @param remainingSec 0 forgets an earlier checkpoint. @returns undefined when nothing changed. */
-  checkpoint(id: LeaseId, remainingSec: number): Lease | undefined {
+  /** @param note its `remainingSec` of 0 forgets an earlier one. @throws {Mistake} for an unknown lease. */
+  checkpoint(id: LeaseId, note: { readonly remainingSec: number; index: LogIndex }): Lease {
     const lease = this.#leases.get(id);
-    if (lease === undefined || lease.remainingSec === remainingSec) return undefined;
-    lease.remainingSec = remainingSec;
+    assert(lease !== undefined, "only a lease that exists has a remainder");
+    lease.remainingSec = note.remainingSec;
+    lease.changedIndex = note.index;
     return lease;
   }
 
@@ -159,10 +172,11 @@ export function leaseRowKey(id: LeaseId): Uint8Array {
   return key;
 }
 
-export function leaseRow({ ttlSec, remainingSec }: Lease): Uint8Array {
+export function leaseRow({ ttlSec, remainingSec, changedIndex }: Lease): Uint8Array {
   const row = Buffer.allocUnsafeSlow(rowBytes);
   row[0] = formatVersion;
   row.writeDoubleBE(ttlSec, 1);
   row.writeDoubleBE(remainingSec, 9);
+  row.writeUIntBE(changedIndex, 17, 6);
   return row;
 }

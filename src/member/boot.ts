@@ -1,12 +1,12 @@
 // From what the disk holds to a member that takes part: state machine first, then raft behind it.
 import { Applier } from "../apply/applier.ts";
 import { type MemberId, Term } from "../base/brand.ts";
-import type { Random } from "../base/ports.ts";
 import { encodeEvent } from "../proto/watchCodec.ts";
 import { RaftNode } from "../raft/node.ts";
 import { LogFault, type RaftLog } from "../storage/log.ts";
 import { WatchHub } from "../watch/hub.ts";
-import { Member, type MemberConfig, type MemberPorts } from "./member.ts";
+import { Member } from "./member.ts";
+import type { MemberConfig, MemberPorts } from "./memberParts.ts";
 
 /** etcd's interval of progress messages to idle watchers. */
 const watchProgressMsDefault = 600_000;
@@ -23,7 +23,7 @@ export const uncommittedBytesMax = 64 << 20;
  *
  * @throws {LogFault} when log and store do not meet: then one of them has lost what was acknowledged.
  */
-export function bootMember(config: MemberConfig, ports: MemberPorts & { random: Random }): Member {
+export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
   const { recentBytesMax } = config;
   const options = recentBytesMax === undefined ? {} : { recentBytesMax };
   const openApplier = (): Applier => {

@@ -4,28 +4,27 @@ import type { Applier } from "../apply/applier.ts";
 import type { CommandKind } from "../apply/command.ts";
 import { type MemberId, noMember, type Term } from "../base/brand.ts";
 import { errNoLeader, errStopped, errTooManyRequests } from "../base/errors.ts";
-import type { Clock, Log } from "../base/ports.ts";
 import type { Message } from "../raft/message.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { Ready } from "../raft/ready.ts";
 import { type Entry, EntryKind } from "../raft/types.ts";
-import type { RaftLog } from "../storage/log.ts";
-import type { StoreHome } from "../storage/storeHome.ts";
 import { decodeFrame, FrameKind, frameKind } from "../transport/frame.ts";
-import type { PeerLink } from "../transport/link.ts";
 import type { WatchHub } from "../watch/hub.ts";
-import type { ChangePolicy, ChangeRequest } from "./changeRequest.ts";
-import { ClusterDuties, type MemberTold } from "./clusterDuties.ts";
-import { type MemberEvent, type MemberTiming, requestTicksMax } from "./events.ts";
+import type { ChangeRequest } from "./changeRequest.ts";
+import { ClusterDuties } from "./clusterDuties.ts";
+import { type MemberEvent, requestTicksMax } from "./events.ts";
 import { Images } from "./images.ts";
 import { Jobs } from "./jobs.ts";
 import { LeaderLoss } from "./leaderLoss.ts";
-import { type CompactionBounds, defaultCompactionBounds, LogCompaction } from "./logCompaction.ts";
+import { Leases } from "./leases.ts";
+import { LeaseView } from "./leaseView.ts";
+import { defaultCompactionBounds, LogCompaction } from "./logCompaction.ts";
+import type { MemberConfig, MemberCore, MemberPorts } from "./memberParts.ts";
 import { Outbox } from "./outbox.ts";
 import { answerAll, Pending } from "./pending.ts";
 import { Pump } from "./pump.ts";
 import { Reads } from "./reads.ts";
-import type { LinkInfo, Roster } from "./roster.ts";
+import type { Roster } from "./roster.ts";
 import type {
   ChangeCompletion,
   HashCompletion,
@@ -53,53 +52,6 @@ export const holdTicksMax = 2;
 /** Linearizable reads of one turn begin within this; the rest waits for the next turn. */
 export const readBudgetMs = 10;
 
-export interface MemberConfig {
-  readonly clusterId: bigint;
-  readonly id: MemberId;
-  /** Grows with every start of this member. */
-  readonly incarnation: number;
-  readonly timing: MemberTiming;
-  /** Those with which the cluster began, or those that were seen by whoever joins it. */
-  readonly members: readonly MemberInfo[];
-  /** What this member tells the others about itself; nothing when left out. */
-  readonly told?: MemberTold;
-  readonly changePolicy?: Partial<ChangePolicy>;
-  /** Between two progress messages to an idle watcher; etcd's 10 minutes when left out. */
-  readonly watchProgressMs?: number;
-  /** Bytes of written rows that stay in memory; the store's own bound when left out. */
-  readonly recentBytesMax?: number;
-  /** When the log lets go of entries. */
-  readonly compaction?: Partial<CompactionBounds>;
-}
-
-export interface MemberPorts {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly link: PeerLink;
-  readonly raftLog: RaftLog;
-  readonly home: StoreHome;
-  /** Asks the owner to call `turn()` soon; many calls, one turn. */
-  readonly requestTurn: () => void;
-  /** The member can no longer be trusted or go on; the owner must take it down. */
-  readonly fail: (error: Error) => void;
-  /** The state machine in use from now on; said at the start and after each snapshot. */
-  readonly onState?: (applier: Applier) => void;
-  /** Leader or role changed. */
-  readonly onLeader?: (status: MemberStatus) => void;
-  /** With whom this member has to talk from now on, itself included; also said once at the start. */
-  readonly onLinks?: (members: readonly LinkInfo[]) => void;
-  /** The member was removed from the cluster for good; it does nothing more. */
-  readonly onRemoved?: () => void;
-}
-
-export interface MemberCore {
-  readonly raft: RaftNode;
-  readonly applier: Applier;
-  readonly hub: WatchHub;
-  /** The state of `home.engine`, which is another one after a snapshot. */
-  readonly openApplier: () => Applier;
-}
-
 export class Member implements MemberService {
   readonly #config: MemberConfig;
   readonly #ports: MemberPorts;
@@ -117,6 +69,7 @@ export class Member implements MemberService {
   readonly #hub: WatchHub;
   readonly #leaderLoss: LeaderLoss;
   readonly #cluster: ClusterDuties;
+  readonly #leases: Leases;
   readonly #propose = (datas: readonly Uint8Array[]): void => void this.#raft.propose(datas);
   readonly #askReadIndex = (requestId: number): void => this.#raft.readIndex(requestId);
   #leader: MemberId = noMember;
@@ -185,6 +138,11 @@ export class Member implements MemberService {
       send: (to, frame) => ports.link.send(to, frame),
       propose: (kind, body, completion) => this.propose(kind, body, completion),
     });
+    this.#leases = new Leases(config, ports, {
+      view: new LeaseView(core.raft, () => this.#applier),
+      propose: (kind, body, completion) => this.propose(kind, body, completion),
+      confirm: (completion) => this.readIndex(completion),
+    });
   }
 
   get clusterId(): bigint {
@@ -217,6 +175,10 @@ export class Member implements MemberService {
     return this.#cluster.roster;
   }
 
+  get leases(): Leases {
+    return this.#leases;
+  }
+
   /** Frames that could not be decoded and were dropped. */
   get badFrames(): number {
     return this.#badFrames + this.#images.badFrames;
@@ -244,6 +206,7 @@ export class Member implements MemberService {
   /** Everything that the events of this turn asked for: one batch, one quorum round, one frame a peer. */
   turn(): void {
     if (this.#stopped) return;
+    this.#leases.turn();
     this.#reads.askTurn(this.#askReadIndex);
     this.#cluster.turn();
     do {
@@ -254,6 +217,7 @@ export class Member implements MemberService {
     } while (this.#hasProposals() && !this.#isHolding());
     this.#outbox.flush();
     this.#serveReads();
+    this.#leases.flush();
     // After the answers: an event never keeps its own put waiting.
     if (this.#hub.turn()) this.#ports.requestTurn();
     if (this.#images.turn(this.#storeWriter.isIdle)) this.#ports.requestTurn();
@@ -380,6 +344,7 @@ export class Member implements MemberService {
     this.#raft.tick();
     this.#pending.tick(this.#propose);
     this.#reads.tick(this.#askReadIndex);
+    this.#leases.tick();
     this.#hub.tick();
     this.#images.tick();
     this.#compaction.tick(this.#images.oldestIndex);
@@ -395,6 +360,10 @@ export class Member implements MemberService {
     }
     if (kind === FrameKind.membership) {
       if (!this.#cluster.changes.onFrame(from, bytes)) this.#badFrames++;
+      return;
+    }
+    if (kind === FrameKind.lease) {
+      if (!this.#leases.onFrame(from, bytes)) this.#badFrames++;
       return;
     }
     const frame = decodeFrame({ from, to: this.#config.id, bytes });
@@ -484,6 +453,7 @@ export class Member implements MemberService {
     this.#stopped = true;
     this.#pending.refuseAll(errStopped);
     this.#reads.refuseAll(errStopped);
+    this.#leases.stop();
     this.#jobs.refuseAll(errStopped);
     this.#images.stop();
     this.#cluster.refuseAll(errStopped);

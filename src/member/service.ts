@@ -7,6 +7,7 @@ import type { EtcdError } from "../base/errors.ts";
 import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
 import type { Role } from "../raft/types.ts";
 import type { ChangeRequest } from "./changeRequest.ts";
+import type { LeaseRequests } from "./leaseRequests.ts";
 import type { Watches } from "./watches.ts";
 
 /** Receives what became of one command; exactly one of the two is called, once. */
@@ -93,6 +94,7 @@ export interface MemberService {
   readonly isLearner: boolean;
   readonly state: StateReader;
   readonly watches: Watches;
+  readonly leases: LeaseRequests;
   /**
    * Calls back once, within a tick, when no leader was known for three election timeouts.
    * @returns how to withdraw.

@@ -19,6 +19,8 @@ export const FrameKind = {
   raft: 1,
   /** A lane of its own, for chunks of snapshots: never mixed with raft messages. */
   bulk: 2,
+  /** Questions about leases, and the leader's answers; see member/leaseFrames.ts. */
+  lease: 3,
   /** Requests to change the membership, and their answers; see member/changeFrames.ts. */
   membership: 4,
 } as const;
@@ -137,6 +139,7 @@ export function frameKind(bytes: Uint8Array): FrameKind | undefined {
   switch (kind) {
     case FrameKind.raft:
     case FrameKind.bulk:
+    case FrameKind.lease:
     case FrameKind.membership:
       return kind;
     default:

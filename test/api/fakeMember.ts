@@ -5,6 +5,7 @@ import { LogIndex, MemberId, Revision, Term } from "../../src/base/brand.ts";
 import type { EtcdError } from "../../src/base/errors.ts";
 import type { UnaryCall } from "../../src/grpc/call.ts";
 import type { ChangeRequest } from "../../src/member/changeRequest.ts";
+import type { LeaseRequests } from "../../src/member/leaseRequests.ts";
 import type {
   ChangeCompletion,
   HashCompletion,
@@ -54,6 +55,14 @@ export class FakeMember implements MemberService {
     open: () => {
       throw new Error("this member has no hub");
     },
+  };
+  /** A test of leases gives it some. */
+  leases: LeaseRequests = {
+    ttlSecMin: 2,
+    pickId: () => noLeases(),
+    renew: () => noLeases(),
+    timeToLive: () => noLeases(),
+    list: () => noLeases(),
   };
   readonly leaderWaiters = new Set<() => void>();
 
@@ -110,6 +119,10 @@ export class FakeMember implements MemberService {
     this.transfers.push({ to, completion });
   }
 }
+
+const noLeases = (): never => {
+  throw new Error("this member has no leases");
+};
 
 class FakeState implements StateReader {
   revision = Revision(9);

@@ -1,6 +1,12 @@
 // An applier over a memory engine, fed with commands as they stand in the log.
 import { Applier, type ApplierOptions } from "../../src/apply/applier.ts";
 import { BatchBuilder, type BatchOrigin, CommandKind } from "../../src/apply/command.ts";
+import {
+  type Checkpoints,
+  type Expiry,
+  encodeCheckpoints,
+  encodeExpiry,
+} from "../../src/apply/leaseDuties.ts";
 import type { OpResult, Outcome } from "../../src/apply/outcome.ts";
 import { LeaseId, LogIndex, MemberId, noLease, Term } from "../../src/base/brand.ts";
 import { emptyBytes, toLatin1 } from "../../src/base/bytes.ts";
@@ -20,6 +26,7 @@ import type {
   RequestOp,
   TxnRequest,
 } from "../../src/proto/kv.ts";
+import { encodeLeaseGrantRequest, encodeLeaseIdRequest } from "../../src/proto/leaseCodec.ts";
 import { Malformed } from "../../src/proto/reader.ts";
 import { Writer } from "../../src/proto/writer.ts";
 import { type Entry, EntryKind } from "../../src/raft/types.ts";
@@ -119,6 +126,22 @@ export const command = {
     kind: CommandKind.compact,
     body: owned(encodeCompactionRequest(writer, { revision, physical: false })),
   }),
+  grant: (id: bigint, ttlSec: number): Command => ({
+    kind: CommandKind.leaseGrant,
+    body: owned(encodeLeaseGrantRequest(writer, { id: LeaseId(id), ttlSec })),
+  }),
+  revoke: (id: bigint): Command => ({
+    kind: CommandKind.leaseRevoke,
+    body: owned(encodeLeaseIdRequest(writer, { id: LeaseId(id) })),
+  }),
+  expire: (expiry: Expiry): Command => ({
+    kind: CommandKind.leaseExpire,
+    body: encodeExpiry(expiry),
+  }),
+  checkpoint: (checkpoints: Checkpoints): Command => ({
+    kind: CommandKind.leaseCheckpoint,
+    body: encodeCheckpoints(checkpoints),
+  }),
 };
 
 /** Leases that exist; attachments are for the store's own tests. */
@@ -140,6 +163,8 @@ export class Machine {
   readonly log: Entry[] = [];
   readonly #options: ApplierOptions;
   applier: Applier;
+  /** Of the entries to come. */
+  term = Term(1);
   #sequence = 0;
 
   constructor(options: ApplierOptions = {}) {
@@ -162,7 +187,7 @@ export class Machine {
 
   applyEntry(data: Uint8Array, wanted = true): readonly Outcome[] | undefined {
     const entry: Entry = {
-      term: Term(1),
+      term: this.term,
       index: LogIndex(this.log.length + 1),
       kind: EntryKind.normal,
       data,
@@ -217,6 +242,10 @@ export function show(outcome: Outcome | OpResult): string {
     }
     case "compact":
       return `@${outcome.revision} compacted`;
+    case "leaseGrant":
+      return `@${outcome.revision} granted ${outcome.id} for ${outcome.ttlSec}`;
+    case "leaseDuty":
+      return `@${outcome.revision} duty ${outcome.inTerm ? "done" : "of another term"}`;
     case "refused":
       return `refused ${outcome.error.code} ${outcome.error.message}`;
     default:

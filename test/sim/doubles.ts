@@ -161,6 +161,9 @@ function serviceWith(
     get watches() {
       return member.watches;
     },
+    get leases() {
+      return member.leases;
+    },
     onLeaderLost: (onLost) => member.onLeaderLost(onLost),
     propose:
       changed.propose ?? ((kind, body, completion) => member.propose(kind, body, completion)),

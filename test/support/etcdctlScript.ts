@@ -135,6 +135,6 @@ const identities: readonly (readonly [RegExp, string])[] = [
   [/ {2,}/g, " "],
 ];
 
-function hideIdentity(line: string): string {
+export function hideIdentity(line: string): string {
   return identities.reduce((text, [pattern, name]) => text.replace(pattern, name), line);
 }

@@ -16,6 +16,7 @@ import type { PeerLink } from "../../src/transport/link.ts";
 export interface LocalOptions {
   readonly changePolicy?: Partial<ChangePolicy>;
   readonly compaction?: Partial<CompactionBounds>;
+  readonly leaseCheckpointSec?: number;
 }
 
 export interface Frame {
@@ -35,6 +36,8 @@ export class LocalCluster {
   readonly members = new Map<MemberId, Member>();
   /** Members whose frames, in and out, are lost. */
   readonly cut = new Set<MemberId>();
+  /** Members that stand still; what they are sent waits for them. */
+  readonly paused = new Set<MemberId>();
   readonly #disks = new Map<MemberId, Disk>();
   /** Frames for which it says so are lost. */
   isLost: (frame: Frame) => boolean = () => false;
@@ -44,7 +47,8 @@ export class LocalCluster {
   #frames: Frame[] = [];
   #deferred: (() => void)[] = [];
   #nowMs = 0;
-  #turnWanted = false;
+  /** Members that asked for another turn. */
+  readonly #turnsDue = new Set<MemberId>();
   readonly faults: Error[] = [];
   /** Members that were told that they are removed. */
   readonly removed: MemberId[] = [];
@@ -115,9 +119,7 @@ export class LocalCluster {
       link,
       raftLog: disk.log,
       home: disk.home,
-      requestTurn: () => {
-        this.#turnWanted = true;
-      },
+      requestTurn: () => void this.#turnsDue.add(id),
       fail: (error) => void this.faults.push(error),
       onRemoved: () => void this.removed.push(id),
     });
@@ -147,6 +149,10 @@ export class LocalCluster {
     return disk.log;
   }
 
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
   member(id: MemberId): Member {
     const member = this.members.get(id);
     if (member === undefined) throw new Error(`member ${id} is down`);
@@ -155,7 +161,8 @@ export class LocalCluster {
 
   leader(): Member {
     for (const member of this.members.values()) {
-      if (member.status().role === "leader" && !this.cut.has(member.id)) return member;
+      const isAway = this.cut.has(member.id) || this.paused.has(member.id);
+      if (member.status().role === "leader" && !isAway) return member;
     }
     throw new Error("no leader");
   }
@@ -163,16 +170,18 @@ export class LocalCluster {
   /** Lets everything that can happen without time passing happen. */
   settle(): void {
     for (let round = 0; round < 10_000; round++) {
-      this.#turnWanted = false;
-      for (const id of this.ids) {
+      for (const { id } of this.#running()) {
         this.onStep();
+        this.#turnsDue.delete(id);
         this.members.get(id)?.turn();
       }
-      const frames = this.#frames;
+      const frames = this.#frames.filter(({ to }) => !this.paused.has(to));
+      const waiting = this.#frames.filter(({ to }) => this.paused.has(to));
       const deferred = this.#deferred;
-      this.#frames = [];
+      this.#frames = waiting;
       this.#deferred = [];
-      if (frames.length === 0 && deferred.length === 0 && !this.#turnWanted) return;
+      const isTurnDue = this.#running().some(({ id }) => this.#turnsDue.has(id));
+      if (frames.length === 0 && deferred.length === 0 && !isTurnDue) return;
       for (const run of deferred) {
         this.onStep();
         run();
@@ -191,9 +200,13 @@ export class LocalCluster {
   tick(count: number): void {
     for (let i = 0; i < count; i++) {
       this.#nowMs += defaultTiming.tickMs;
-      for (const member of this.members.values()) member.handle({ kind: "tick" });
+      for (const member of this.#running()) member.handle({ kind: "tick" });
       this.settle();
     }
+  }
+
+  #running(): Member[] {
+    return [...this.members.values()].filter(({ id }) => !this.paused.has(id));
   }
 
   appliedOf(id: MemberId): LogIndex {
