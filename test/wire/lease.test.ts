@@ -1,0 +1,262 @@
+// Leases over gRPC, the same asked of Quorlet and of a real etcd; and their end, with its events.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Prng } from "../../src/base/prng.ts";
+import { Etcd, findEtcd, noEtcdReason } from "../support/etcd.ts";
+import { KeepAliveClient } from "../support/leaseClient.ts";
+import { decodeMessage, encodeMessage } from "../support/messages.ts";
+import { type RunningCluster, Server } from "../support/server.ts";
+import { WatchClient } from "../support/watchClient.ts";
+import { WireClient } from "../support/wireClient.ts";
+
+const binary = findEtcd();
+const skip = binary ? false : noEtcdReason;
+const seed = Number(process.env.QUORLET_SEED ?? Date.now() % 1_000_000);
+const int64Max = "9223372036854775807";
+const int64Min = "-9223372036854775808";
+
+interface Call {
+  readonly method: string;
+  readonly fields: object;
+}
+
+const types: Readonly<Record<string, readonly [string, string]>> = {
+  "Lease/LeaseGrant": ["LeaseGrantRequest", "LeaseGrantResponse"],
+  "Lease/LeaseRevoke": ["LeaseRevokeRequest", "LeaseRevokeResponse"],
+  "Lease/LeaseTimeToLive": ["LeaseTimeToLiveRequest", "LeaseTimeToLiveResponse"],
+  "Lease/LeaseLeases": ["LeaseLeasesRequest", "LeaseLeasesResponse"],
+  "KV/Put": ["PutRequest", "PutResponse"],
+  "KV/DeleteRange": ["DeleteRangeRequest", "DeleteRangeResponse"],
+  "KV/Range": ["RangeRequest", "RangeResponse"],
+  "KV/Txn": ["TxnRequest", "TxnResponse"],
+};
+
+/** The answer as text, without what may differ: ids of the cluster, order of lists, a second's part. */
+async function ask(client: WireClient, { method, fields }: Call): Promise<string> {
+  const [request = "", response = ""] = types[method] ?? [];
+  const answer = await client.call(`/etcdserverpb.${method}`, encodeMessage(request, fields));
+  if (answer.kind === "error") return `${answer.code} ${answer.text}`;
+  const { header, keys, leases, ...rest } = decodeMessage(response, answer.message);
+  const { revision } = header as { readonly revision?: string };
+  const sorted = [keys, leases].map((list) =>
+    Array.isArray(list) ? list.map((each) => JSON.stringify(each)).sort() : list,
+  );
+  const plain = JSON.stringify([rest, sorted]).replaceAll(
+    /"raft_term":"\d+"|"(member|cluster)_id":"\d+"/g,
+    "",
+  );
+  return `@${revision} ${plain}`;
+}
+
+const grant = (ID: string | number, TTL: string | number): Call => ({
+  method: "Lease/LeaseGrant",
+  fields: { ID, TTL },
+});
+const revoke = (ID: string | number): Call => ({ method: "Lease/LeaseRevoke", fields: { ID } });
+const left = (ID: string | number, keys = false): Call => ({
+  method: "Lease/LeaseTimeToLive",
+  fields: { ID, keys },
+});
+const list: Call = { method: "Lease/LeaseLeases", fields: {} };
+const put = (key: string, lease: string | number, more: object = {}): Call => ({
+  method: "KV/Put",
+  fields: { key: Buffer.from(key), value: Buffer.from("v"), lease, ...more },
+});
+const remove = (key: string): Call => ({
+  method: "KV/DeleteRange",
+  fields: { key: Buffer.from(key) },
+});
+const everything: Call = {
+  method: "KV/Range",
+  fields: { key: Buffer.from([0]), range_end: Buffer.from([0]) },
+};
+
+const odd: readonly Call[] = [
+  grant(5, 100),
+  grant(5, 100),
+  grant(5, "9000000001"),
+  grant(-5, 100),
+  grant(int64Max, 100),
+  grant(int64Min, 100),
+  grant(6, 0),
+  grant(7, -1),
+  grant(8, int64Min),
+  grant(9, int64Max),
+  grant(10, "9000000000"),
+  grant(11, "9000000001"),
+  left(10),
+  left(0),
+  left(int64Min, true),
+  left("-6", true),
+  revoke(0),
+  revoke(-6),
+  revoke(int64Min),
+  revoke(int64Min),
+  put("a", int64Max),
+  put("a", -5),
+  put("b", -5),
+  put("b", 12),
+  put("c", 0, { ignore_lease: true }),
+  put("a", 5, { ignore_lease: true }),
+  put("a", 0, { ignore_lease: true }),
+  left(-5, true),
+  left(int64Max, true),
+  put("a", 0),
+  left(-5, true),
+  remove("b"),
+  left(-5, true),
+  {
+    method: "KV/Txn",
+    fields: {
+      success: [
+        { request_put: { key: Buffer.from("x"), lease: 5 } },
+        { request_put: { key: Buffer.from("y"), lease: 999 } },
+      ],
+    },
+  },
+  {
+    method: "KV/Txn",
+    fields: {
+      success: [
+        { request_put: { key: Buffer.from("x"), lease: 5 } },
+        { request_put: { key: Buffer.from("y"), lease: -5 } },
+      ],
+    },
+  },
+  everything,
+  revoke(5),
+  everything,
+  revoke(int64Max),
+];
+
+test("odd requests get the answers of a real etcd, on every member", { skip }, async () => {
+  assert.ok(binary);
+  await using oracle = await Etcd.start({ binary, flags: ["--unsafe-no-fsync"] });
+  await using subject = await Server.start({ members: 3 });
+  await compare(
+    { oracle, subject },
+    odd.map((call, i) => ({ call, member: i % 3 })),
+  );
+});
+
+test("random requests get the answers of a real etcd", { skip }, async (t) => {
+  assert.ok(binary);
+  t.diagnostic(`seed ${seed}`);
+  const random = new Prng(seed);
+  const pick = <T>(...choices: readonly T[]): T =>
+    choices[random.integer(choices.length)] ?? assert.fail("no choice");
+  const id = (): string => pick("1", "2", "3", "-4", int64Max, int64Min, "0");
+  const key = (): string => pick("a", "b", "c", "ab");
+  const calls = Array.from({ length: 600 }, () => {
+    const call = pick<() => Call>(
+      () =>
+        grant(pick("1", "2", "3", "-4", int64Max, int64Min), pick("1000", "5000", "9000000001")),
+      () => revoke(id()),
+      () => left(id(), random.integer(2) === 0),
+      () => list,
+      () => put(key(), id(), { ignore_lease: random.integer(5) === 0 }),
+      () => put(key(), pick("1", "2", "3")),
+      () => remove(key()),
+      () => everything,
+    )();
+    return { call, member: random.integer(3) };
+  });
+  await using oracle = await Etcd.start({ binary, flags: ["--unsafe-no-fsync"] });
+  await using subject = await Server.start({ members: 3 });
+  await compare({ oracle, subject }, calls);
+});
+
+/** Time to live shows a member's own revision, which may be behind; a list, its own leases. */
+const isLocal = ({ method }: Call): boolean => method === left(0).method || method === list.method;
+
+/** Local answers are asked for where the last write was answered. */
+async function compare(
+  { oracle, subject }: { oracle: RunningCluster; subject: RunningCluster },
+  calls: readonly { readonly call: Call; readonly member: number }[],
+): Promise<void> {
+  const judge = new WireClient(oracle.endpoints[0] ?? "");
+  const clients = subject.endpoints.map((endpoint) => new WireClient(endpoint));
+  try {
+    let last = clients[0];
+    for (const [i, { call, member }] of calls.entries()) {
+      const client = isLocal(call) ? last : clients[member];
+      assert.ok(client);
+      last = client;
+      const [want, got] = [await ask(judge, call), await ask(client, call)];
+      // Seconds are counted from other moments.
+      const plain = (text: string): string => text.replace(/"TTL":"(?!-1")\d*(\d{3})"/, "TTL");
+      assert.equal(plain(got), plain(want), `seed ${seed}, request ${i}: ${JSON.stringify(call)}`);
+    }
+  } finally {
+    for (const client of [judge, ...clients]) client.close();
+  }
+}
+
+async function keepAlives(endpoint: string): Promise<readonly string[]> {
+  const wire = new WireClient(endpoint);
+  await ask(wire, grant(5, 100));
+  await ask(wire, grant(-6, 1));
+  const streams = [
+    new KeepAliveClient(endpoint),
+    new KeepAliveClient(endpoint, { hasleader: "true" }),
+  ];
+  const [plain, led] = streams;
+  const bad = new KeepAliveClient(endpoint);
+  try {
+    assert.ok(plain && led);
+    for (const id of ["5", "999", "-6", "0", "5"]) {
+      plain.send(id);
+      await plain.heard(plain.answers.length + 1);
+    }
+    plain.halfClose();
+    led.halfClose();
+    bad.sendBytes(Buffer.from("0aff", "hex"));
+    const end = (await bad.heard(1))[0] ?? "";
+    return [...(await plain.heard(6)), ...(await led.heard(1)), end.slice(0, 6)];
+  } finally {
+    for (const stream of [...streams, bad]) stream.close();
+    wire.close();
+  }
+}
+
+test("keep-alive streams answer as those of a real etcd, on every member", { skip }, async () => {
+  assert.ok(binary);
+  await using oracle = await Etcd.start({ binary, flags: ["--unsafe-no-fsync"] });
+  await using subject = await Server.start({ members: 3 });
+  const want = await keepAlives(oracle.endpoints[0] ?? "");
+  for (const endpoint of subject.endpoints) assert.deepEqual(await keepAlives(endpoint), want);
+});
+
+test("a lease that is kept alive lives; its keys go with it, in one revision, and watchers hear", async () => {
+  await using subject = await Server.start({ members: 3 });
+  const [first = "", second = "", third = ""] = subject.endpoints;
+  const wire = new WireClient(first);
+  const watch = new WatchClient(second);
+  const stream = new KeepAliveClient(third);
+  try {
+    await ask(wire, grant(5, 2));
+    for (const key of ["b", "a"]) await ask(wire, put(key, 5));
+    watch.create({ key: Buffer.from([0]), range_end: Buffer.from([0]), start_revision: 4 });
+    const begun = Date.now();
+    while (Date.now() - begun < 4_000) {
+      stream.send("5");
+      const answers = await stream.heard(stream.answers.length + 1);
+      assert.equal(answers.at(-1), "5 for 2");
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    const kept = Date.now();
+    const events = () => watch.answers.flatMap((answer) => answer.events ?? []);
+    assert.equal(events().length, 0);
+    await watch.until("the end of the lease", () => events().length === 2);
+    const lived = Date.now() - kept;
+    assert.ok(lived >= 1_400 && lived < 10_000, `${lived} ms after the last renewal`);
+    const seen = events().map(({ type, kv }) => `${type} ${kv?.key} ${kv?.mod_revision}`);
+    assert.deepEqual(seen, ["1 a 4", "1 b 4"]);
+    stream.send("5");
+    assert.equal((await stream.heard(stream.answers.length + 1)).at(-1), "5 for 0");
+  } finally {
+    wire.close();
+    watch.close();
+    stream.close();
+  }
+});
