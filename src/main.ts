@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { tuneHeapOfThreads } from "./base/system.ts";
 import type { Address } from "./cluster/address.ts";
 import { Cluster, type MemberNotice } from "./cluster/cluster.ts";
-import { type ClusterSeed, type MemberSeed, seedMembers } from "./cluster/identity.ts";
+import { planMember } from "./cluster/joining.ts";
 import { SoloMember, type SoloOptions } from "./cluster/solo.ts";
 import { discoverMembers } from "./cluster/srvDiscovery.ts";
 import { StartError } from "./cluster/startError.ts";
@@ -39,8 +39,10 @@ async function runMember(config: MemberProcessConfig): Promise<void> {
   const { name, initialCluster, token, dataDir, listenPeer, listenClient } = config;
   const { watchProgressMs, logLevel } = config;
   const members = initialCluster.map((peer) => ({ name: peer.name, peerUrls: [peer.peerUrl] }));
+  const { initialState } = config;
   await runSolo({
-    ...{ ...seedOf(name, members, token), dataDir, listenPeer, listenClient },
+    ...(await planMember({ name, members, token, dataDir, initialState })),
+    ...{ dataDir, listenPeer, listenClient },
     ...{ watchProgressMs, logLevel },
     ...(config.advertiseClientUrl === undefined ? {} : { clientUrl: config.advertiseClientUrl }),
   });
@@ -62,8 +64,10 @@ async function runServe(args: readonly string[]): Promise<void> {
           { resolveSrv, addresses },
         );
   const [clientUrl] = config.advertiseClientUrls;
+  const { initialState } = config;
   await runSolo({
-    ...{ ...seedOf(name, members, token), dataDir, timing, watchProgressMs, logLevel },
+    ...(await planMember({ name, members, token, dataDir, initialState })),
+    ...{ dataDir, timing, watchProgressMs, logLevel },
     listenPeer: onlyAddress("listen-peer-urls", config.listenPeers),
     listenClient: onlyAddress("listen-client-urls", config.listenClients),
     ...(clientUrl === undefined ? {} : { clientUrl }),
@@ -76,24 +80,16 @@ async function addresses(host: string): Promise<readonly string[]> {
   return (await lookup(host, { all: true })).map(({ address }) => address);
 }
 
-function seedOf(
-  name: string,
-  members: readonly Omit<MemberSeed, "id">[],
-  token: string,
-): { seed: ClusterSeed; self: MemberSeed } {
-  const seed = seedMembers(members, token);
-  const self = seed.members.find((member) => member.name === name);
-  if (self === undefined) throw new ConfigError(`--initial-cluster does not name ${name}`);
-  return { seed, self };
-}
-
 async function runSolo(options: SoloOptions): Promise<void> {
   const member = new SoloMember({
     ...options,
     onMember: (notice) => {
       report(notice);
       // Nothing is left to do here: whoever watches this process shall see it end.
-      if (notice.kind === "failed") void member.close().then(() => process.exit(1));
+      const { kind } = notice;
+      if (kind === "failed") void member.close().then(() => process.exit(1));
+      // As it was told to: nothing is wrong, and nobody should start it again.
+      if (kind === "removed") void member.close().then(() => process.exit(0));
     },
   });
   const signal = onSignal(() => member.close());
@@ -119,7 +115,7 @@ function onlyAddress(flag: string, urls: readonly ServerUrl[]): Address {
 
 function welcome({ clientUrl }: SoloMember, { self, seed, dataDir }: SoloOptions): void {
   const { name, id, peerUrls } = self;
-  const count = seed.members.length;
+  const voters = Math.max(1, seed.members.length);
   say(
     table([
       ["NAME", "ID", "PEER URL", "CLIENT URL"],
@@ -128,7 +124,11 @@ function welcome({ clientUrl }: SoloMember, { self, seed, dataDir }: SoloOptions
   );
   say("");
   say(`Data: ${dataDir}`);
-  say(`Waits for a leader: ${Math.floor(count / 2) + 1} of ${count} members must run.`);
+  say(
+    self.joined === true
+      ? "Waits for a leader of the cluster that it was added to."
+      : `Waits for a leader: ${Math.floor(voters / 2) + 1} of ${voters} members must run.`,
+  );
   say("");
 }
 
@@ -162,6 +162,7 @@ function greet(cluster: Cluster, { dataDir }: DevConfig): void {
 
 function report({ name, kind, why }: MemberNotice): void {
   if (kind === "serving") say(`member ${name} serves again`);
+  else if (kind === "removed") complain(`member ${name} is no member any more: ${why}`);
   else complain(`member ${name} ${kind === "down" ? "is down" : "stays down"}: ${why}`);
 }
 

@@ -13,6 +13,7 @@ import { WsDoor } from "../src/door/wsDoor.ts";
 import { bindMethods } from "../src/grpc/bind.ts";
 import { bootMember } from "../src/member/boot.ts";
 import type { Member } from "../src/member/member.ts";
+import type { LinkInfo } from "../src/member/roster.ts";
 import type { MemberInfo } from "../src/member/service.ts";
 import { FsLogDisk } from "../src/storage/diskFs.ts";
 import { EngineFault } from "../src/storage/engineFault.ts";
@@ -21,6 +22,7 @@ import type { LogDisk } from "../src/storage/logDisk.ts";
 import { openRaftLog } from "../src/storage/raftLog.ts";
 import { SharedDisk } from "../src/storage/sharedDisk.ts";
 import type { StoreHome } from "../src/storage/storeHome.ts";
+import type { TurnedAway } from "../src/transport/handshake.ts";
 import { BindError, binding } from "./bindError.ts";
 import { openStore } from "./openStore.ts";
 import { PeerDoor } from "./peerDoor.ts";
@@ -50,6 +52,7 @@ export class MemberHost {
   #ticker: NodeJS.Timeout | undefined;
   #turnRequested = false;
   #leaving = false;
+  #isOut = false;
 
   constructor(data: MemberThreadData, post: (message: FromMember) => void) {
     this.#data = data;
@@ -132,7 +135,7 @@ export class MemberHost {
     const owner = { clusterId, memberId: id };
     const directory = message.folders?.store;
     this.#home = openStore({ directory, raftLog, owner, log: this.#log });
-    const members = this.#openMesh(message.members);
+    this.#openMesh(message);
     const { link } = this.#peers;
     const member = bootMember(
       {
@@ -140,7 +143,7 @@ export class MemberHost {
         id: MemberId(id),
         incarnation: message.incarnation,
         timing,
-        members,
+        members: message.members,
         told: { birth: message.birth, name: this.#data.name, clientUrls: message.clientUrls },
         ...(watchProgressMs && { watchProgressMs }),
         // Without a disk the log is all that the next life of a lone member has.
@@ -161,6 +164,8 @@ export class MemberHost {
           this.#post({ kind: "leader", leader, role, term });
           this.#embedded.tellLeader(leader, term);
         },
+        onLinks: (members) => this.#onLinks(members),
+        onRemoved: () => this.#onRemoved(),
       },
     );
     this.#member = member;
@@ -176,30 +181,45 @@ export class MemberHost {
     const lastIndex = raftLog.lastIndex();
     const lastTerm = raftLog.term(lastIndex) ?? Term(0);
     this.#post({ kind: "started", lastIndex, lastTerm });
+    this.#requestTurn();
   }
 
-  /**
-   * Peers of other processes say where clients find them when they connect.
-   * @returns the members; their client URLs change in place.
-   */
-  #openMesh(known: readonly MemberInfo[]): readonly MemberInfo[] {
+  #openMesh({ birth }: StartMessage): void {
     const { id, clusterId, mesh } = this.#data;
-    const members = [...known];
-    if (mesh === undefined) return members;
-    const clientUrls = members.find((member) => member.id === id)?.clientUrls ?? [];
+    if (mesh === undefined) return;
     this.#peers.open({
-      self: { clusterId, id: MemberId(id), clientUrls },
-      remotePeers: mesh.remotePeers,
-      onClientUrls: (peer, urls) => {
-        const i = members.findIndex((member) => member.id === peer);
-        const member = members[i];
-        if (member !== undefined) members[i] = { ...member, clientUrls: urls };
-      },
+      self: { clusterId, id: MemberId(id), birth, peerUrl: mesh.url },
+      standingOf: (peer, told) => this.#member?.roster.standingOf(peer, told) ?? "stranger",
+      onTurnedAway: (why, peer) => this.#onTurnedAway(why, peer),
+      members: () => membersJson(clusterId, this.#member?.members() ?? []),
     });
-    return members;
   }
 
-  #openLog({ folders, members, joins, mayCreate }: StartMessage): RaftLog {
+  #onLinks(members: readonly LinkInfo[]): void {
+    this.#peers.follow(members);
+    const ids = this.#member?.roster.removedIds() ?? [];
+    if (ids.length > 0) this.#post({ kind: "removed", ids });
+  }
+
+  #onTurnedAway(why: TurnedAway, peer: MemberId): void {
+    if (why === "removed") this.#onRemoved();
+    else {
+      const message = `member ${peer.toString(16)} knows this one with another data directory: what was lost had been promised; remove this member from the cluster and add it again`;
+      this.#fail(new NoPlaceError(message), { permanent: true });
+    }
+  }
+
+  /** Calls that are under way, the one that removed it among them, may end. */
+  #onRemoved(): void {
+    if (this.#leaving || this.#isOut) return;
+    this.#isOut = true;
+    const message = `${this.#data.name} was removed from the cluster`;
+    this.#log.warn("member stops for good", { why: message });
+    this.#post({ kind: "fault", message, permanent: true, removed: true });
+    void this.#stop();
+  }
+
+  #openLog({ folders, members, begunWith, mayCreate }: StartMessage): RaftLog {
     const { id, clusterId } = this.#data;
     return openRaftLog({
       disk: folders === undefined ? this.#sharedDisk() : new FsLogDisk(folders.log),
@@ -210,9 +230,10 @@ export class MemberHost {
       defer: (run) => void setImmediate(run),
       segmentBytesMax: folders === undefined ? memorySegmentBytesMax : segmentBytesMax,
       sync: folders === undefined ? "inline" : "auto",
-      membership: { voters: joins ? [] : members.map(({ id }) => id), outgoing: [], learners: [] },
+      membership: { voters: begunWith.map(MemberId), outgoing: [], learners: [] },
       mayCreate,
-      mayRefill: members.some((member) => member.id !== id && !member.isLearner),
+      mayRefill:
+        begunWith.length === 0 || members.some((member) => member.id !== id && !member.isLearner),
       recentBytesMax: recentLogBytesMax,
     });
   }
@@ -275,9 +296,25 @@ export class MemberHost {
   }
 }
 
+/** A line for the user: this member has no place in its cluster as it is. */
+class NoPlaceError extends Error {
+  override readonly name = "NoPlaceError";
+}
+
+/** See cluster/joining.ts, which reads it. */
+function membersJson(clusterId: bigint, members: readonly MemberInfo[]): string {
+  return JSON.stringify({
+    clusterId: clusterId.toString(16),
+    members: members.map(({ id, name, peerUrls, isLearner }) => {
+      return { id: id.toString(16), name, peerUrls, isLearner };
+    }),
+  });
+}
+
 function messageOf(error: unknown, data: MemberThreadData): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof BindError) return error.message;
+  if (error instanceof NoPlaceError) return `${data.name}: ${error.message}`;
   return error instanceof LogFault || error instanceof EngineFault
     ? `${data.name}: ${error.message}`
     : (error.stack ?? error.message);

@@ -1,12 +1,12 @@
 // The peers' side of a member thread: ports to members of this process at any time, sockets to those of
-// others from `open` on. Until then whoever calls is told to try again.
+// others, as the member's list says. Until `open` whoever calls is told to try again.
 import type { MessagePort } from "node:worker_threads";
-import { MemberId } from "../src/base/brand.ts";
+import { type MemberId, noMember } from "../src/base/brand.ts";
 import type { Log } from "../src/base/ports.ts";
 import { systemRandom } from "../src/base/system.ts";
-import type { Address } from "../src/cluster/address.ts";
-import type { RemotePeer } from "../src/cluster/protocol.ts";
-import type { PeerIdentity } from "../src/transport/handshake.ts";
+import { type Address, linkUrl } from "../src/cluster/address.ts";
+import type { LinkInfo } from "../src/member/roster.ts";
+import type { PeerIdentity, PeerStanding, TurnedAway } from "../src/transport/handshake.ts";
 import type { PeerLink } from "../src/transport/link.ts";
 import { MixedLink } from "../src/transport/mixed.ts";
 import { listenForPeers, type PeerListener } from "../src/transport/peerListener.ts";
@@ -16,10 +16,19 @@ import { refuse, SocketLink } from "../src/transport/socket.ts";
 /** A member that comes back is found within this time; below the shortest election. */
 export const redialMsMax = 1_000;
 
+/**
+ * Peers that are not known, but know the cluster: a member that was away does not know who joined
+ * meanwhile, and one of those may lead. They are forgotten when the list names them, or for newer ones.
+ */
+export const guestsMax = 16;
+
 export interface MeshOptions {
   readonly self: PeerIdentity;
-  readonly remotePeers: readonly RemotePeer[];
-  readonly onClientUrls: (peer: MemberId, clientUrls: readonly string[]) => void;
+  /** What the member knows about whoever introduces itself. */
+  readonly standingOf: (id: MemberId, birth: number) => PeerStanding;
+  readonly onTurnedAway: (why: TurnedAway, peer: MemberId) => void;
+  /** JSON for those that want to join. */
+  readonly members: () => string;
 }
 
 export class PeerDoor {
@@ -28,12 +37,19 @@ export class PeerDoor {
   #listener: PeerListener | undefined;
   #sockets: SocketLink | undefined;
   #mixed: MixedLink | undefined;
+  #members: (() => string) | undefined;
+  #self: MemberId = noMember;
+  /** Peers of other processes and where they are dialled. */
+  readonly #remotes = new Map<MemberId, string>();
+  readonly #guests = new Map<MemberId, string>();
+  /** Peers of this process. */
+  readonly #attached = new Set<MemberId>();
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  /** All peers that `attach` and `open` name. */
+  /** All peers that `attach` and `follow` name. */
   get link(): PeerLink {
     return this.#mixed ?? this.#ports;
   }
@@ -46,27 +62,48 @@ export class PeerDoor {
           if (this.#sockets !== undefined) this.#sockets.accept(request, stream, head);
           else refuse(stream, { status: 503, why: "the member is starting" });
         },
+        members: () => this.#members?.(),
       },
       address,
     );
   }
 
-  /** Starts to dial and to be dialled. Called once, before anyone keeps `link`. */
-  open({ self, remotePeers, onClientUrls }: MeshOptions): void {
+  /** Starts to be dialled. Called once, before anyone keeps `link`. */
+  open({ self, standingOf, onTurnedAway, members }: MeshOptions): void {
     const sockets = new SocketLink({
       self,
       random: systemRandom,
       log: this.#log,
       limits: { redialMsMax },
-      onClientUrls,
+      standingOf: (id, { birth, peerUrl }) => {
+        const standing = standingOf(id, birth);
+        const mayStay = standing === "stranger" && this.#admit(id, peerUrl);
+        return mayStay ? "member" : standing;
+      },
+      onTurnedAway,
     });
+    this.#self = self.id;
+    this.#members = members;
     this.#sockets = sockets;
     this.#mixed = new MixedLink(this.#ports, sockets);
-    for (const { id, url } of remotePeers) this.#mixed.setPeer(MemberId(id), url);
+  }
+
+  /** Of other processes these are the peers from now on. Those of this one come and go by `attach`. */
+  follow(members: readonly LinkInfo[]): void {
+    const urls = new Map<MemberId, string>();
+    for (const { id, peerUrls } of members) {
+      this.#guests.delete(id);
+      const url = peerUrls.find((one) => /^(https?|wss?):/.test(one));
+      if (id !== this.#self && url !== undefined) urls.set(id, linkUrl(url));
+    }
+    for (const [id, url] of this.#guests) urls.set(id, url);
+    for (const id of [...this.#remotes.keys()]) if (!urls.has(id)) this.#leave(id);
+    for (const [id, url] of urls) this.#dial(id, url);
   }
 
   /** A peer of this process. */
   attach(peer: MemberId, port: MessagePort): void {
+    this.#attached.add(peer);
     (this.#mixed ?? this.#ports).attach(peer, port);
   }
 
@@ -78,5 +115,31 @@ export class PeerDoor {
   close(): void {
     this.link.close();
     void this.#listener?.close();
+  }
+
+  #dial(id: MemberId, url: string): void {
+    if (this.#remotes.get(id) === url || this.#attached.has(id)) return;
+    this.#remotes.set(id, url);
+    this.#mixed?.setPeer(id, url);
+  }
+
+  #leave(id: MemberId): void {
+    this.#remotes.delete(id);
+    this.#mixed?.remove(id);
+  }
+
+  /** @returns false for one that cannot be answered. */
+  #admit(id: MemberId, peerUrl: string | undefined): boolean {
+    if (this.#guests.has(id)) return true;
+    if (peerUrl === undefined) return false;
+    const [oldest] = this.#guests.keys();
+    if (this.#guests.size >= guestsMax && oldest !== undefined) {
+      this.#guests.delete(oldest);
+      this.#leave(oldest);
+    }
+    this.#log.info("heard from a member that is not known yet", { peer: id });
+    this.#guests.set(id, linkUrl(peerUrl));
+    this.#dial(id, linkUrl(peerUrl));
+    return true;
   }
 }

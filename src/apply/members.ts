@@ -91,6 +91,11 @@ export class Members {
     return this.#removed.has(id);
   }
 
+  /** Oldest first, at most `removedIdsMax`. */
+  removedIds(): readonly MemberId[] {
+    return [...this.#removed.keys()];
+  }
+
   /** The last change that this member asked for and that was applied. */
   lastChange(member: MemberId): BatchOrigin | undefined {
     return this.#changes.last(member);

@@ -1,9 +1,10 @@
 // A whole cluster in this process: the face that programs, tests, benchmarks and `quorlet dev` use.
 
 import { MessageChannel } from "node:worker_threads";
-import type { MemberId } from "../base/brand.ts";
+import { MemberId } from "../base/brand.ts";
 import type { Log } from "../base/ports.ts";
 import { type LogLevel, systemLog } from "../base/system.ts";
+import type { Channel } from "../client/channel.ts";
 import { Client } from "../client/client.ts";
 import { LaneChannel } from "../client/laneChannel.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
@@ -11,9 +12,10 @@ import type { MemberInfo } from "../member/service.ts";
 import { compactionOf } from "./compaction.ts";
 import { Faults } from "./faults.ts";
 import { type Home, openHome, planCluster } from "./home.ts";
-import { type ClusterSeed, isWhole } from "./identity.ts";
+import { type ClusterSeed, isWhole, type MemberSeed } from "./identity.ts";
 import { Mesh } from "./mesh.ts";
 import { overMessagePort } from "./messageLane.ts";
+import { askToAdd, askToRemove } from "./operator.ts";
 import { StartError } from "./startError.ts";
 import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor.ts";
 import { Waiters } from "./waiters.ts";
@@ -42,7 +44,7 @@ export interface ClusterOptions {
 
 export interface MemberNotice {
   readonly name: string;
-  readonly kind: "down" | "serving" | "failed";
+  readonly kind: "down" | "serving" | "failed" | "removed";
   /** Why it is down; one line or a stack. */
   readonly why: string;
 }
@@ -72,13 +74,20 @@ export class Cluster implements AsyncDisposable {
   readonly #options: ClusterOptions;
   readonly #log: Log;
   readonly #seed: ClusterSeed;
-  readonly #supervisors: readonly Supervisor[];
+  /** Changes with the members; others hold this very array. */
+  readonly #supervisors: Supervisor[];
+  /** How the members began, by id. */
+  readonly #seeds: Map<MemberId, MemberSeed>;
   readonly #mesh: Mesh;
   readonly #clients = new Set<LaneChannel>();
   readonly #logEnds = new Map<MemberId, { lastIndex: number; lastTerm: number }>();
   /** Told about every step of every member. */
   readonly #waiters = new Waiters();
   #home: Home | undefined;
+  /** The ends of members that were removed; who asked for it and who noticed it wait for the same. */
+  readonly #dismissals = new Map<MemberId, Promise<void>>();
+  /** Of all members that there ever were. */
+  readonly #names: Set<string>;
   /** Why members are down that were wanted, by id. */
   readonly #failures = new Map<MemberId, string>();
   /** Members that come up from now on come back. */
@@ -90,23 +99,16 @@ export class Cluster implements AsyncDisposable {
   private constructor(options: ClusterOptions, seed: ClusterSeed) {
     this.#options = options;
     this.#seed = seed;
+    this.#names = new Set(seed.members.map(({ name }) => name));
     this.#log = systemLog({ level: options.logLevel ?? "silent", caller: "cluster" });
     this.#mesh = new Mesh((member, { peer, port }) =>
       this.#supervisor(member).post({ kind: "peer", peer, port }),
     );
-    this.#supervisors = seed.members.map(({ name, id }, i) => {
-      const data = {
-        name,
-        id,
-        clusterId: seed.clusterId,
-        listen: { host: options.host ?? "127.0.0.1", port: options.clientPorts?.[i] ?? 0 },
-        timing: options.timing ?? defaultTiming,
-        ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
-        compaction: compactionOf(options),
-        logLevel: options.logLevel ?? "silent",
-      };
-      return new Supervisor(data, { id, log: this.#log, hooks: this.#hooks() });
-    });
+    const present = seed.members.filter(({ removed }) => !removed);
+    this.#seeds = new Map(present.map((member) => [member.id, member]));
+    this.#supervisors = present.map((member, i) =>
+      this.#newSupervisor(member, options.clientPorts?.[i] ?? 0),
+    );
     this.faults = new Faults(this.#supervisors);
   }
 
@@ -128,11 +130,10 @@ export class Cluster implements AsyncDisposable {
         `${options.dataDir} holds one member of a larger cluster: start it with quorlet member`,
       );
     }
-    const wanted = options.members ?? seed.members.length;
-    if (seed.members.length !== wanted) {
-      throw new StartError(
-        `${options.dataDir} holds a cluster of ${seed.members.length} members, not ${wanted}`,
-      );
+    const count = seed.members.filter(({ removed }) => !removed).length;
+    const wanted = options.members ?? count;
+    if (count !== wanted) {
+      throw new StartError(`${options.dataDir} holds a cluster of ${count} members, not ${wanted}`);
     }
     const cluster = new Cluster(options, seed);
     try {
@@ -172,6 +173,42 @@ export class Cluster implements AsyncDisposable {
     };
   }
 
+  /**
+   * Adds a member: a thread of this process that begins with an empty log. Resolves when it serves and
+   * hears from a leader; it may still have to catch up.
+   *
+   * @throws {EtcdError} when the cluster refuses: a quorum must work, learners are limited.
+   */
+  async addMember({ learner = false }: { learner?: boolean } = {}): Promise<MemberHandle> {
+    const name = this.#freeName();
+    this.#names.add(name);
+    const peerUrls = [`inproc://${name}`];
+    const id = MemberId(
+      await this.#asOperator((channel) => askToAdd(channel, { peerUrls, learner })),
+    );
+    const seed = { name, id, peerUrls, joined: true };
+    await this.#home?.enlist(seed);
+    const supervisor = this.#newSupervisor(seed, 0);
+    this.#seeds.set(id, seed);
+    this.#supervisors.push(supervisor);
+    supervisor.spawn();
+    await this.#until(
+      () => supervisor.state === "serving" && supervisor.leader !== 0n,
+      [supervisor],
+    );
+    return this.member(this.#supervisors.indexOf(supervisor));
+  }
+
+  /**
+   * Removes a member for good and ends its thread.
+   *
+   * @throws {EtcdError} when the cluster refuses: what is left must be able to work.
+   */
+  async removeMember(id: bigint): Promise<void> {
+    await this.#asOperator((channel) => askToRemove(channel, id));
+    await this.#dismiss(MemberId(id));
+  }
+
   /** A client within this process, over MessagePorts; close it when done, or with the cluster. */
   client(): Client {
     return new Client(this.connect());
@@ -197,6 +234,53 @@ export class Cluster implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #asOperator<T>(ask: (channel: Channel) => Promise<T>): Promise<T> {
+    const channel = this.connect();
+    try {
+      return await ask(channel);
+    } finally {
+      channel.close();
+    }
+  }
+
+  /** The cluster has removed it: its thread ends, if it has not by itself. */
+  #dismiss(id: MemberId): Promise<void> {
+    const begun = this.#dismissals.get(id) ?? this.#dismissOnce(id);
+    this.#dismissals.set(id, begun);
+    return begun;
+  }
+
+  async #dismissOnce(id: MemberId): Promise<void> {
+    const i = this.#supervisors.findIndex((supervisor) => supervisor.id === id);
+    const [supervisor] = i < 0 ? [] : this.#supervisors.splice(i, 1);
+    if (supervisor === undefined) return;
+    this.#seeds.delete(id);
+    this.#failures.delete(id);
+    this.#detach(id);
+    await supervisor.stop();
+    await this.#home?.retire(id);
+    this.#notify(supervisor, "removed", `${supervisor.name} was removed from the cluster`);
+  }
+
+  #begunWith(): readonly MemberId[] {
+    return this.#seed.members.filter(({ joined }) => !joined).map(({ id }) => id);
+  }
+
+  #freeName(): string {
+    for (let i = 1; ; i++) if (!this.#names.has(`m${i}`)) return `m${i}`;
+  }
+
+  #newSupervisor({ name, id }: MemberSeed, port: number): Supervisor {
+    const { host = "127.0.0.1", timing = defaultTiming, logLevel = "silent" } = this.#options;
+    const { watchProgressMs } = this.#options;
+    const data = {
+      ...{ name, id, clusterId: this.#seed.clusterId, listen: { host, port }, timing, logLevel },
+      ...(watchProgressMs && { watchProgressMs }),
+      compaction: compactionOf(this.#options),
+    };
+    return new Supervisor(data, { id, log: this.#log, hooks: this.#hooks() });
   }
 
   async #start(): Promise<void> {
@@ -243,7 +327,7 @@ export class Cluster implements AsyncDisposable {
       supervisor.start(await this.#home.boot(supervisor.id), {
         clientUrls: [`http://${supervisor.endpoint}`],
         members: this.#memberInfos(),
-        joins: false,
+        begunWith: this.#seeds.get(supervisor.id)?.joined === true ? [] : this.#begunWith(),
       });
     } catch (error) {
       supervisor.giveUp(error);
@@ -300,7 +384,17 @@ export class Cluster implements AsyncDisposable {
         this.#detach(supervisor.id);
         this.#notify(supervisor, "failed", why);
       },
+      onRemoved: (supervisor) => this.#dismissLater(supervisor.id),
+      onOthersRemoved: (ids) => {
+        for (const id of ids) this.#dismissLater(MemberId(id));
+      },
     };
+  }
+
+  #dismissLater(id: MemberId): void {
+    this.#dismiss(id).catch((error: unknown) => {
+      this.#log.error("a removed member is not noted", { why: String(error) });
+    });
   }
 
   async #rejoin(supervisor: Supervisor): Promise<void> {
@@ -330,7 +424,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   #memberInfos(): readonly MemberInfo[] {
-    return this.#seed.members.map(({ name, id, peerUrls }) => ({
+    return [...this.#seeds.values()].map(({ name, id, peerUrls }) => ({
       id,
       name,
       peerUrls,
@@ -350,7 +444,10 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Waits for a step of `needed` members that makes `reached` true. @throws {StartError} */
-  async #until(reached: () => boolean, needed = this.#supervisors): Promise<void> {
+  async #until(
+    reached: () => boolean,
+    needed: readonly Supervisor[] = this.#supervisors,
+  ): Promise<void> {
     let late = false;
     const timer = setTimeout(() => {
       late = true;

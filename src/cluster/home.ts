@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { MemberId } from "../base/brand.ts";
 import { type ClaimedDataDir, claimDataDir, inspectDataDir } from "../storage/dataDir.ts";
-import { type ClusterSeed, seedCluster, seedOf } from "./identity.ts";
+import { type ClusterSeed, type MemberSeed, seedCluster, seedOf } from "./identity.ts";
 
 /** One life of a member begins. */
 export interface Boot {
@@ -19,6 +19,10 @@ export interface Boot {
 
 export interface Home {
   boot(id: MemberId): Promise<Boot>;
+  /** Another member lives here from now on. @throws {DataDirError} */
+  enlist(member: MemberSeed): Promise<void>;
+  /** A member lives here no more. @throws {DataDirError} */
+  retire(id: MemberId): Promise<void>;
   release(): Promise<void>;
 }
 
@@ -62,6 +66,14 @@ class DiskHome implements Home {
     };
   }
 
+  enlist(member: MemberSeed): Promise<void> {
+    return this.#directory.enlist(member);
+  }
+
+  retire(id: MemberId): Promise<void> {
+    return this.#directory.retire(id);
+  }
+
   release(): Promise<void> {
     return this.#directory.release();
   }
@@ -80,6 +92,14 @@ class MemoryHome implements Home {
       mayCreate: incarnation === 1,
       started: () => Promise.resolve(),
     };
+  }
+
+  enlist(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  retire(): Promise<void> {
+    return Promise.resolve();
   }
 
   release(): Promise<void> {

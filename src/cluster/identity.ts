@@ -6,6 +6,10 @@ export interface MemberSeed {
   readonly name: string;
   readonly id: MemberId;
   readonly peerUrls: readonly string[];
+  /** It was added to a cluster that ran already. */
+  readonly joined?: boolean;
+  /** It is a member no more. */
+  readonly removed?: boolean;
 }
 
 export interface ClusterSeed {
@@ -42,19 +46,18 @@ export function seedMembers(
 /** The same from what a data directory says. */
 export function seedOf(marker: {
   readonly clusterId: bigint;
-  readonly members: readonly { readonly name: string; readonly id: MemberId }[];
+  readonly members: readonly Omit<MemberSeed, "peerUrls">[];
 }): ClusterSeed {
-  const members = marker.members.map(({ name, id }) => ({
-    name,
-    id,
-    peerUrls: [`inproc://${name}`],
+  const members = marker.members.map((member) => ({
+    ...member,
+    peerUrls: [`inproc://${member.name}`],
   }));
   return { clusterId: marker.clusterId, members };
 }
 
 /** False for what the directory of one member says: its other members live elsewhere. */
 export function isWhole({ clusterId: id, members }: ClusterSeed): boolean {
-  return id === clusterId(members.map((member) => member.id));
+  return id === clusterId(members.filter(({ joined }) => !joined).map((member) => member.id));
 }
 
 /** First 8 bytes of SHA-1 over the sorted peer URLs and the token. */

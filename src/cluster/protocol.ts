@@ -12,12 +12,7 @@ import type { Address } from "./address.ts";
 /** How a member meets those of other processes. */
 export interface MeshDoor {
   readonly listen: Address;
-  readonly remotePeers: readonly RemotePeer[];
-}
-
-export interface RemotePeer {
-  readonly id: bigint;
-  /** ws://host:port. */
+  /** Where the others find this member; ws, wss, http or https. */
   readonly url: string;
 }
 
@@ -53,10 +48,10 @@ export type ToMember =
       readonly mayCreate: boolean;
       /** Where clients find this member. */
       readonly clientUrls: readonly string[];
-      /** With whom the cluster began; of the others, if `joins`, those that are known. */
+      /** Who is known to be a member, until the log says it. */
       readonly members: readonly MemberInfo[];
-      /** The member was added to a cluster that runs: it begins with an empty log. */
-      readonly joins: boolean;
+      /** The voters that the cluster began with; empty for one that was added: the log will tell it. */
+      readonly begunWith: readonly bigint[];
     }
   /** A channel to a peer; replaces an earlier one. */
   | { readonly kind: "peer"; readonly peer: bigint; readonly port: MessagePort }
@@ -83,5 +78,15 @@ export type FromMember =
     }
   | { readonly kind: "fileCreated"; readonly name: string; readonly buffer: SharedArrayBuffer }
   | { readonly kind: "fileRemoved"; readonly name: string }
-  /** The member is about to exit because of `message`; `permanent`: starting again cannot help. */
-  | { readonly kind: "fault"; readonly message: string; readonly permanent: boolean };
+  /** Who is a member no more, as this one has applied it, whenever the list changed. */
+  | { readonly kind: "removed"; readonly ids: readonly bigint[] }
+  /**
+   * The member is about to exit because of `message`; `permanent`: starting again cannot help;
+   * `removed`: as it is no member any more, which is in order.
+   */
+  | {
+      readonly kind: "fault";
+      readonly message: string;
+      readonly permanent: boolean;
+      readonly removed?: boolean;
+    };

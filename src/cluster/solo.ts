@@ -4,7 +4,7 @@ import { type LogLevel, systemLog } from "../base/system.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
 import { DataDirError } from "../storage/dataDirError.ts";
-import { type Address, linkUrl } from "./address.ts";
+import type { Address } from "./address.ts";
 import type { MemberNotice } from "./cluster.ts";
 import { compactionOf } from "./compaction.ts";
 import { type Home, openHome } from "./home.ts";
@@ -14,7 +14,7 @@ import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor
 import { Waiters } from "./waiters.ts";
 
 export interface SoloOptions {
-  /** All members of the cluster; their peer URLs are ws, wss, http or https. */
+  /** All members of the cluster, as far as they are known; peer URLs are ws, wss, http or https. */
   readonly seed: ClusterSeed;
   /** The one that runs here. */
   readonly self: MemberSeed;
@@ -53,16 +53,12 @@ export class SoloMember {
     const { seed, self, listenPeer, listenClient, timing, logLevel = "silent" } = options;
     this.#options = options;
     this.#log = systemLog({ level: logLevel, caller: "cluster" });
-    const others = seed.members.filter(({ id }) => id !== self.id);
     const data = {
       name: self.name,
       id: self.id,
       clusterId: seed.clusterId,
       listen: listenClient,
-      mesh: {
-        listen: listenPeer,
-        remotePeers: others.map(({ id, peerUrls }) => ({ id, url: linkUrl(peerUrls[0] ?? "") })),
-      },
+      mesh: { listen: listenPeer, url: self.peerUrls[0] ?? "" },
       timing: timing ?? defaultTiming,
       ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
       compaction: compactionOf(options),
@@ -148,10 +144,11 @@ export class SoloMember {
   async #boot(): Promise<void> {
     const home = await this.#home;
     if (home === undefined) return;
-    this.#supervisor.start(await home.boot(this.#options.self.id), {
+    const { seed, self } = this.#options;
+    this.#supervisor.start(await home.boot(self.id), {
       clientUrls: [this.clientUrl],
       members: this.#memberInfos(),
-      joins: false,
+      begunWith: self.joined === true ? [] : seed.members.map(({ id }) => id),
     });
   }
 
@@ -180,13 +177,14 @@ export class SoloMember {
         this.#notify("down", why);
         this.#waiters.wake();
       },
-      onFailed: (_supervisor, why) => this.#fail(why),
+      onFailed: (_supervisor, why) => this.#fail("failed", why),
+      onRemoved: (_supervisor, why) => this.#fail("removed", why),
     };
   }
 
-  #fail(why: string): void {
+  #fail(kind: "failed" | "removed", why: string): void {
     this.#failure = why;
-    this.#notify("failed", why);
+    this.#notify(kind, why);
     this.#waiters.wake();
   }
 

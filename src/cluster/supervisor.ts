@@ -15,7 +15,7 @@ export const restartDelayMsMax = 30_000;
 /** A member that lived this long is healthy again: the next pause is the shortest. */
 export const healthyAfterMs = 60_000;
 
-export type MemberState = "down" | "binding" | "bound" | "serving" | "failed";
+export type MemberState = "down" | "binding" | "bound" | "serving" | "failed" | "removed";
 
 export interface SupervisorHooks {
   /** New life: give it its incarnation, its peers and its clients. */
@@ -25,12 +25,16 @@ export interface SupervisorHooks {
   onDown(supervisor: Supervisor, why: string): void;
   /** Starting again cannot help. */
   onFailed(supervisor: Supervisor, why: string): void;
+  /** It is no member any more. */
+  onRemoved(supervisor: Supervisor, why: string): void;
+  /** Who else was removed, as this one has applied it. */
+  onOthersRemoved?(ids: readonly bigint[]): void;
 }
 
 /** What a life is told beside its boot. */
 export type StartedLife = Pick<
   Extract<ToMember, { kind: "start" }>,
-  "clientUrls" | "members" | "joins"
+  "clientUrls" | "members" | "begunWith"
 >;
 
 export class Supervisor {
@@ -45,7 +49,7 @@ export class Supervisor {
   #port: number;
   #thread: MemberThread | undefined;
   #state: MemberState = "down";
-  #fault: { message: string; permanent: boolean } | undefined;
+  #fault: Omit<Extract<FromMember, { kind: "fault" }>, "kind"> | undefined;
   #restartTimer: NodeJS.Timeout | undefined;
   #restartDelayMs = restartDelayMsMin;
   #servingSinceMs = 0;
@@ -157,6 +161,9 @@ export class Supervisor {
       case "fileRemoved":
         this.#sharedFiles.delete(message.name);
         break;
+      case "removed":
+        this.#hooks.onOthersRemoved?.(message.ids);
+        break;
       case "fault":
         this.#fault = message;
         break;
@@ -171,7 +178,10 @@ export class Supervisor {
     this.leader = 0n;
     this.#state = "down";
     const why = this.#fault?.message ?? error?.stack ?? "its thread was stopped";
-    if (!this.#wanted) {
+    if (this.#fault?.removed === true) {
+      this.#state = "removed";
+      this.#hooks.onRemoved(this, why);
+    } else if (!this.#wanted) {
       this.#hooks.onDown(this, why);
     } else if (this.#fault?.permanent === true) {
       this.#state = "failed";

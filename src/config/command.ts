@@ -23,6 +23,8 @@ export interface MemberProcessConfig {
   readonly dataDir: string;
   /** All members, `name` among them; names and URLs differ. */
   readonly initialCluster: readonly PeerSetting[];
+  /** "existing": the member was added to a cluster that runs. */
+  readonly initialState: "new" | "existing";
   /** Sets clusters apart that have the same peer URLs. */
   readonly token: string;
   readonly listenPeer: Address;
@@ -61,6 +63,7 @@ interface MemberFlags {
   readonly name: string;
   readonly dataDir: string;
   readonly initialCluster: readonly PeerSetting[];
+  readonly initialClusterState: "new" | "existing";
   readonly initialClusterToken: string;
   readonly listenPeer?: Address;
   readonly listenClient: Address;
@@ -137,6 +140,11 @@ function addMember(program: Command, commands: Commands): void {
         .argParser(peerList)
         .makeOptionMandatory(),
     )
+    .addOption(
+      new Option("--initial-cluster-state <state>", "existing: it was added to one that runs")
+        .choices(["new", "existing"])
+        .default("new"),
+    )
     .option("--initial-cluster-token <token>", "sets this cluster apart", "quorlet-cluster")
     .addOption(
       new Option("--listen-peer <host:port>", "default: as in the initial cluster").argParser(
@@ -203,6 +211,7 @@ export function memberConfig(flags: MemberFlags): MemberProcessConfig {
     name,
     dataDir: flags.dataDir,
     initialCluster,
+    initialState: flags.initialClusterState,
     token: flags.initialClusterToken,
     listenPeer: flags.listenPeer ?? peerAddress(self.peerUrl),
     listenClient,

@@ -82,6 +82,11 @@ export class Roster {
     return this.#applier.members.isRemoved(id);
   }
 
+  /** The latest that were removed, oldest first. */
+  removedIds(): readonly MemberId[] {
+    return this.#applier.members.removedIds();
+  }
+
   /** The last change that this member asked for and that was applied. */
   lastChange(id: MemberId): BatchOrigin | undefined {
     return this.#applier.members.lastChange(id);
@@ -130,6 +135,9 @@ export class Roster {
    */
   links(): readonly LinkInfo[] {
     const found = new Map<MemberId, LinkInfo>();
+    // Who joins knows the others by hearsay until the log has told it of itself.
+    const isJoining = this.#applier.members.get(this.#self) === undefined;
+    if (isJoining) for (const member of this.#given) found.set(member.id, { birth: 0, ...member });
     for (const member of this.list()) found.set(member.id, { birth: 0, ...member });
     for (const { context, membership } of this.#raft.unappliedConfigurations()) {
       for (const member of decodeContext(context)?.members ?? []) {

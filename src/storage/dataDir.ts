@@ -22,6 +22,10 @@ const isIgnored = (name: string): boolean =>
 export interface DataMember {
   readonly name: string;
   readonly id: MemberId;
+  /** It was added to a cluster that ran already, and began with an empty log. */
+  readonly joined?: boolean;
+  /** It was removed from the cluster: it does not run any more. */
+  readonly removed?: boolean;
 }
 
 /** Whose data a directory holds. */
@@ -44,6 +48,10 @@ export interface ClaimedDataDir {
   readonly isNew: boolean;
   /** Begins another life of a member, durably. @throws {DataDirError} */
   boot(id: MemberId): Promise<MemberBoot>;
+  /** Another member lives here from now on, durably. @throws {DataDirError} */
+  enlist(member: DataMember): Promise<void>;
+  /** A member of this directory is one no more; its files stay. @throws {DataDirError} */
+  retire(id: MemberId): Promise<void>;
   /** Gives the directory up to other processes; a process that dies gives it up as well. */
   release(): Promise<void>;
 }
@@ -123,8 +131,8 @@ export async function claimDataDir(
 
 class DataDir implements ClaimedDataDir {
   readonly path: string;
-  readonly marker: DataMarker;
   readonly isNew: boolean;
+  #marker: DataMarker;
   readonly #lock: DataDirLock;
   readonly #epochMs: () => number;
   /** By member, the last change of its identity: the next one begins behind it. */
@@ -135,7 +143,7 @@ class DataDir implements ClaimedDataDir {
     parts: { marker: DataMarker; isNew: boolean; lock: DataDirLock; epochMs: () => number },
   ) {
     this.path = directory;
-    this.marker = parts.marker;
+    this.#marker = parts.marker;
     this.isNew = parts.isNew;
     this.#lock = parts.lock;
     this.#epochMs = parts.epochMs;
@@ -160,8 +168,39 @@ class DataDir implements ClaimedDataDir {
     };
   }
 
+  get marker(): DataMarker {
+    return this.#marker;
+  }
+
+  async enlist(member: DataMember): Promise<void> {
+    const directory = memberDirectory(this.path, member.id);
+    try {
+      // As at the beginning: the identity first, so that one that is missing later was lost.
+      await fs.mkdir(directory, { recursive: true, mode: 0o700 });
+      await writeIdentity(directory, unborn);
+    } catch (error) {
+      throw DataDirError.from(directory, error);
+    }
+    await this.#remark([...this.#marker.members, member]);
+  }
+
+  async retire(id: MemberId): Promise<void> {
+    await this.#remark(
+      this.#marker.members.map((one) => (one.id === id ? { ...one, removed: true } : one)),
+    );
+  }
+
   release(): Promise<void> {
     return this.#lock.release();
+  }
+
+  async #remark(members: readonly DataMember[]): Promise<void> {
+    this.#marker = { ...this.#marker, members };
+    try {
+      await writeMarker(this.path, this.#marker, true);
+    } catch (error) {
+      throw DataDirError.from(this.path, error);
+    }
   }
 
   // One at a time, each from what the one before left: a life that ends early may still be marking its
@@ -253,7 +292,10 @@ function readMember(file: string, member: unknown): DataMember {
   if (typeof member === "object" && member !== null && "name" in member && "id" in member) {
     const id = idOf(member.id);
     if (typeof member.name === "string" && id !== undefined) {
-      return { name: member.name, id: MemberId(id) };
+      const joined = "joined" in member && member.joined === true;
+      const removed = "removed" in member && member.removed === true;
+      const flags = { ...(joined && { joined }), ...(removed && { removed }) };
+      return { name: member.name, id: MemberId(id), ...flags };
     }
   }
   throw new DataDirError({ kind: "damaged", file });
@@ -275,7 +317,9 @@ async function writeMarker(
   marker: DataMarker,
   complete: boolean,
 ): Promise<void> {
-  const members = marker.members.map(({ name, id }) => ({ name, id: hexOf(id) }));
+  const members = marker.members.map(({ name, id, joined, removed }) => {
+    return { name, id: hexOf(id), ...(joined && { joined }), ...(removed && { removed }) };
+  });
   const clusterId = hexOf(marker.clusterId);
   const json = { format: dataFormatVersion, complete, clusterId, members };
   await writeJson(path.join(directory, markerName), json);

@@ -1,9 +1,9 @@
-// Who may speak on a peer connection: headers of the upgrade, and the reasons to refuse it. Both sides
-// say on the way where clients find them.
+// Who may speak on a peer connection: headers of the upgrade, and the reasons to refuse it.
 //
-// Of two members the one with the lower id dials, so there is one connection for each pair, and a
-// claim to be a member that never dials is refused. Proof of identity is the business of TLS.
-import type { IncomingHttpHeaders } from "node:http";
+// Of two members the one with the lower id dials, so there is one connection for each pair. The other
+// one, while it is not connected, knocks now and then: it is refused, but learns why nobody calls, and
+// tells where it can be called. Proof of identity is the business of TLS.
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { MemberId } from "../base/brand.ts";
 
 /** Path of the peer endpoint on a member's peer address. */
@@ -15,35 +15,44 @@ const header = {
   cluster: "x-quorlet-cluster",
   from: "x-quorlet-from",
   to: "x-quorlet-to",
-  clientUrls: "x-quorlet-client-urls",
+  birth: "x-quorlet-birth",
+  peerUrl: "x-quorlet-peer-url",
 } as const;
 /** Carries the reason back to the member that was refused. */
 export const refusalHeader = "x-quorlet-refused";
 
-/** Characters of a list of client URLs; a longer one is taken for none. */
-export const clientUrlsLengthMax = 1_024;
+/** Characters of a peer's own URL; a longer one is taken for none. */
+export const peerUrlLengthMax = 1_024;
 
 /** A member of a cluster. */
 export interface PeerIdentity {
   readonly clusterId: bigint;
   readonly id: MemberId;
-  /** Where clients find it, http or https; missing: it does not say. */
-  readonly clientUrls?: readonly string[];
+  /** Names the log that it began with; 0 or missing: it does not say. */
+  readonly birth?: number;
+  /** Where peers find it; missing: it does not say. */
+  readonly peerUrl?: string;
 }
+
+/** What is known about whoever introduces itself. */
+export type PeerStanding =
+  | "member"
+  | "removed"
+  /** A member, but with another log than it began with: it has lost what it promised. */
+  | "reborn"
+  | "stranger";
+
+/** What a member is told that has no place in the cluster any more. */
+export type TurnedAway = Extract<PeerStanding, "removed" | "reborn">;
 
 export interface HandshakeRefusal {
   readonly kind: "refused";
-  readonly status: 400 | 403 | 404 | 412;
+  readonly status: 400 | 403 | 404 | 409 | 410 | 412;
   readonly why: string;
 }
 
 export type HandshakeVerdict =
-  | {
-      readonly kind: "accepted";
-      readonly from: MemberId;
-      /** Empty: it did not say. */
-      readonly clientUrls: readonly string[];
-    }
+  | { readonly kind: "accepted"; readonly from: MemberId }
   | HandshakeRefusal;
 
 /** True for the member of a pair that opens the connection. */
@@ -55,7 +64,8 @@ export function handshakeHeaders(self: PeerIdentity, to: MemberId): Record<strin
     [header.cluster]: self.clusterId.toString(16),
     [header.from]: self.id.toString(16),
     [header.to]: to.toString(16),
-    ...(self.clientUrls === undefined ? {} : { [header.clientUrls]: self.clientUrls.join(",") }),
+    ...(self.birth === undefined ? {} : { [header.birth]: self.birth.toString(16) }),
+    ...(self.peerUrl === undefined ? {} : { [header.peerUrl]: self.peerUrl }),
   };
 }
 
@@ -63,7 +73,7 @@ export function handshakeHeaders(self: PeerIdentity, to: MemberId): Record<strin
 export function judgeHandshake(
   request: { readonly url?: string | undefined; readonly headers: IncomingHttpHeaders },
   self: PeerIdentity,
-  isMember: (id: MemberId) => boolean,
+  standingOf: StandingOf,
 ): HandshakeVerdict {
   const { url, headers } = request;
   if (url !== peerPath) return refused(404, "no such path");
@@ -72,17 +82,43 @@ export function judgeHandshake(
   if (fault !== undefined) return fault;
   const from = memberIdOf(headers[header.from]);
   if (from === undefined) return refused(400, "the sender's id is missing or malformed");
-  if (!isMember(from)) return refused(403, "the sender is not a member");
+  const standing = standingOf(from, { birth: birthIn(headers), peerUrl: peerUrlIn(headers) });
+  if (standing === "removed") return refused(410, "the sender was removed from the cluster");
+  if (standing === "reborn") return refused(409, "the sender lost the data that it began with");
+  if (standing === "stranger") return refused(403, "the sender is not a member");
   if (!dials(from, self.id)) return refused(403, "the sender is not the one who dials");
-  return { kind: "accepted", from, clientUrls: clientUrlsIn(headers) };
+  return { kind: "accepted", from };
 }
 
-/** Where clients find the sender of these headers; empty when it does not say, or nothing sensible. */
-export function clientUrlsIn(headers: IncomingHttpHeaders): readonly string[] {
-  const text = headers[header.clientUrls];
-  if (typeof text !== "string" || text.length > clientUrlsLengthMax) return [];
-  const urls = text.split(",");
-  return urls.every((url) => /^https?:\/\/[^\s/,]+$/.test(url)) ? urls : [];
+/** @param told what it says about itself. */
+export type StandingOf = (
+  id: MemberId,
+  told: { readonly birth: number; readonly peerUrl: string | undefined },
+) => PeerStanding;
+
+/** 0: it does not say, or nothing sensible. */
+function birthIn(headers: IncomingHttpHeaders): number {
+  const text = headers[header.birth];
+  return typeof text === "string" && /^[0-9a-f]{1,12}$/.test(text) ? Number(`0x${text}`) : 0;
+}
+
+function peerUrlIn(headers: IncomingHttpHeaders): string | undefined {
+  const text = headers[header.peerUrl];
+  if (typeof text !== "string" || text.length > peerUrlLengthMax) return undefined;
+  return /^(https?|wss?):\/\/[^\s/,@]+$/.test(text) ? text : undefined;
+}
+
+/**
+ * What the answer of a member of our own cluster says about us, when it refuses.
+ * @returns undefined for any other answer.
+ */
+export function turnedAway(
+  { statusCode, headers }: Pick<IncomingMessage, "statusCode" | "headers">,
+  self: PeerIdentity,
+): TurnedAway | undefined {
+  if (headers[header.cluster] !== self.clusterId.toString(16)) return undefined;
+  if (statusCode === 410) return "removed";
+  return statusCode === 409 ? "reborn" : undefined;
 }
 
 /** Header lines with which the acceptor of a request says who it is. */
@@ -96,11 +132,13 @@ export function answerLines(self: PeerIdentity, request: IncomingHttpHeaders): r
 export function answerFault(
   headers: IncomingHttpHeaders,
   self: PeerIdentity,
-  peer: MemberId,
+  { peer, standingOf }: { readonly peer: MemberId; readonly standingOf: StandingOf },
 ): string | undefined {
   const fault = judgeServer(headers, self);
   if (fault !== undefined) return fault.why;
-  return memberIdOf(headers[header.from]) === peer ? undefined : "another member answered";
+  if (memberIdOf(headers[header.from]) !== peer) return "another member answered";
+  const standing = standingOf(peer, { birth: birthIn(headers), peerUrl: undefined });
+  return standing === "reborn" ? "the peer lost the data that it began with" : undefined;
 }
 
 function judgeServer(

@@ -49,6 +49,11 @@ export class MixedLink implements PeerLink {
     this.#sockets.setPeer(peer, address);
   }
 
+  /** One of another process is no peer any more. */
+  remove(peer: MemberId): void {
+    if (this.#remote.delete(peer)) this.#sockets.removePeer(peer);
+  }
+
   send(to: MemberId, frame: Uint8Array): void {
     this.#linkTo(to).send(to, frame);
   }

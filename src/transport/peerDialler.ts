@@ -5,11 +5,13 @@ import type { MemberId } from "../base/brand.ts";
 import type { Log, Random } from "../base/ports.ts";
 import {
   answerFault,
-  clientUrlsIn,
   handshakeHeaders,
   type PeerIdentity,
   peerPath,
   refusalHeader,
+  type StandingOf,
+  type TurnedAway,
+  turnedAway,
 } from "./handshake.ts";
 
 /** PEM texts. */
@@ -27,6 +29,9 @@ export interface DialTarget {
   readonly random: Random;
   readonly log: Log;
   readonly tls: DialTls | undefined;
+  readonly standingOf: StandingOf;
+  /** The peer says that this member has no place in the cluster any more. */
+  readonly onTurnedAway: (why: TurnedAway) => void;
 }
 
 export interface DialLimits {
@@ -36,8 +41,8 @@ export interface DialLimits {
   readonly redialMsMax: number;
 }
 
-/** Gets a connection that opened, to be handed back to `onLost`; the URLs are what the peer said. */
-export type OnOpen = (socket: WebSocket, clientUrls: readonly string[]) => void;
+/** Gets a connection that opened, to be handed back to `onLost`. */
+export type OnOpen = (socket: WebSocket) => void;
 
 export class PeerDialler {
   readonly #target: DialTarget;
@@ -57,7 +62,7 @@ export class PeerDialler {
   }
 
   dial(): void {
-    const { self, peer, address, tls } = this.#target;
+    const { self, peer, address, tls, standingOf, onTurnedAway } = this.#target;
     const socket = new WebSocket(`${address.replace(/^http/, "ws")}${peerPath}`, {
       headers: handshakeHeaders(self, peer),
       handshakeTimeout: this.#limits.handshakeMsMax,
@@ -68,15 +73,15 @@ export class PeerDialler {
     });
     this.#socket = socket;
     let reason: string | undefined;
-    let clientUrls: readonly string[] = [];
     socket.on("upgrade", (response) => {
-      reason = answerFault(response.headers, self, peer);
-      clientUrls = clientUrlsIn(response.headers);
+      reason = answerFault(response.headers, self, { peer, standingOf });
       if (reason !== undefined) socket.terminate();
     });
     socket.on("unexpected-response", (_request, response) => {
       reason = refusalOf(response);
       socket.terminate();
+      const verdict = turnedAway(response, self);
+      if (verdict !== undefined) onTurnedAway(verdict);
     });
     const onError = (error: Error): void => this.#onFailure(socket, reason ?? error.message);
     socket.on("error", onError);
@@ -84,7 +89,7 @@ export class PeerDialler {
       socket.off("error", onError);
       this.#failures = 0;
       this.#failure = undefined;
-      this.#onOpen(socket, clientUrls);
+      this.#onOpen(socket);
     });
   }
 

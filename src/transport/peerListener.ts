@@ -1,9 +1,17 @@
-// The address on which peers reach a member: an HTTP server that knows nothing but the upgrade.
-import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+// The address on which peers reach a member: an HTTP server that knows nothing but the upgrade, and the
+// list of members for those that are about to join.
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 
+export const membersPath = "/quorlet/members";
 /** Connections at once, also those that have not said who they are. */
 export const peerConnectionsMax = 256;
 /** A connection that has not sent its TLS hello or its headers by then is closed. */
@@ -20,6 +28,8 @@ export interface PeerListenerOptions {
 /** Who takes upgrade requests: a SocketLink. */
 export interface PeerAcceptor {
   accept(request: IncomingMessage, stream: Duplex, head: Buffer): void;
+  /** JSON about the members, for whoever wants to join; undefined while nothing is known. */
+  members?(): string | undefined;
 }
 
 export interface PeerListener {
@@ -33,7 +43,7 @@ export async function listenForPeers(
   link: PeerAcceptor,
   options: PeerListenerOptions,
 ): Promise<PeerListener> {
-  const server = serverOf(options.tls);
+  const server = serverOf(options.tls, (request, response) => answer(link, request, response));
   server.maxConnections = peerConnectionsMax;
   server.on("upgrade", (request, stream, head) => link.accept(request, stream, head));
   await new Promise<void>((resolve, reject) => {
@@ -47,17 +57,26 @@ export async function listenForPeers(
   return { port, close: () => closed(server) };
 }
 
-const onlyUpgrades: RequestListener = (_request, response) => {
-  response.writeHead(426, { connection: "close" }).end();
-};
+function answer(link: PeerAcceptor, request: IncomingMessage, response: ServerResponse): void {
+  response.setHeader("connection", "close");
+  const isQuestion = request.method === "GET" && request.url === membersPath;
+  // A page in a browser has no business here.
+  if (!isQuestion || request.headers.origin !== undefined) {
+    response.writeHead(426).end();
+    return;
+  }
+  const members = link.members?.();
+  if (members === undefined) response.writeHead(503).end();
+  else response.writeHead(200, { "content-type": "application/json" }).end(members);
+}
 
-function serverOf(tls: PeerListenerOptions["tls"]): Server {
+function serverOf(tls: PeerListenerOptions["tls"], onRequest: RequestListener): Server {
   const timeouts = { headersTimeout: helloMsMax, requestTimeout: helloMsMax };
-  if (tls === undefined) return createServer(timeouts, onlyUpgrades);
+  if (tls === undefined) return createServer(timeouts, onRequest);
   const clients = tls.ca === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
   return createTlsServer(
     { ...timeouts, ...tls, ...clients, handshakeTimeout: helloMsMax },
-    onlyUpgrades,
+    onRequest,
   );
 }
 

@@ -12,7 +12,10 @@ import {
   judgeHandshake,
   type PeerIdentity,
   refusalHeader,
+  type StandingOf,
+  type TurnedAway,
 } from "./handshake.ts";
+import { Knocker } from "./knocker.ts";
 import type { LinkCounters, PeerLink } from "./link.ts";
 import { type DialTls, PeerDialler } from "./peerDialler.ts";
 
@@ -50,8 +53,10 @@ export interface SocketLinkOptions {
   readonly limits?: Partial<SocketLinkLimits>;
   /** For peers with https addresses. */
   readonly tls?: DialTls;
-  /** A peer connected and said where clients find it. */
-  readonly onClientUrls?: (peer: MemberId, clientUrls: readonly string[]) => void;
+  /** What is known about whoever introduces itself. Missing: those that were set are members. */
+  readonly standingOf?: StandingOf;
+  /** A peer says that this member has no place in the cluster any more. */
+  readonly onTurnedAway?: (why: TurnedAway, peer: MemberId) => void;
 }
 
 /** What is known of one peer. */
@@ -59,6 +64,8 @@ interface Peer {
   readonly id: MemberId;
   /** Only for those that this member dials. */
   readonly dialler: PeerDialler | undefined;
+  /** Only for those that dial this member. */
+  readonly knocker: Knocker | undefined;
   socket: WebSocket | undefined;
   silentBeats: number;
 }
@@ -71,12 +78,15 @@ export class SocketLink implements PeerLink {
   readonly #server: WebSocketServer;
   readonly #heartbeat: NodeJS.Timeout;
   #closed = false;
+  readonly #standingOf: StandingOf;
   #droppedFrames = 0;
   #badFrames = 0;
   #refusedHandshakes = 0;
 
   constructor(options: SocketLinkOptions) {
     this.#options = options;
+    this.#standingOf =
+      options.standingOf ?? ((id) => (this.#peers.has(id) ? "member" : "stranger"));
     this.#limits = { ...defaultSocketLinkLimits, ...options.limits };
     this.#server = new WebSocketServer({
       noServer: true,
@@ -101,18 +111,18 @@ export class SocketLink implements PeerLink {
   /** Makes a member known, or moves it to another address: host:port behind ws, http, wss or https. */
   setPeer(id: MemberId, address: string): void {
     this.removePeer(id);
-    const { self, random, log, tls } = this.#options;
+    const { self, random, log, tls, onTurnedAway } = this.#options;
+    const target = {
+      ...{ self, peer: id, address, random, log, tls, standingOf: this.#standingOf },
+      onTurnedAway: (why: TurnedAway) => onTurnedAway?.(why, id),
+    };
+    const isDialler = dials(self.id, id);
     const peer: Peer = {
-      id,
-      socket: undefined,
-      silentBeats: 0,
-      dialler: dials(self.id, id)
-        ? new PeerDialler(
-            { self, peer: id, address, random, log, tls },
-            this.#limits,
-            (socket, urls) => this.#adopt(peer, { socket, clientUrls: urls }),
-          )
+      ...{ id, socket: undefined, silentBeats: 0 },
+      dialler: isDialler
+        ? new PeerDialler(target, this.#limits, (socket) => this.#adopt(peer, socket))
         : undefined,
+      knocker: isDialler ? undefined : new Knocker(target, () => peer.socket !== undefined),
     };
     this.#peers.set(id, peer);
     peer.dialler?.dial();
@@ -123,25 +133,28 @@ export class SocketLink implements PeerLink {
     const peer = this.#peers.get(id);
     this.#peers.delete(id);
     peer?.dialler?.close();
-    peer?.socket?.terminate();
+    peer?.knocker?.close();
+    const socket = peer?.socket;
+    if (peer === undefined || socket === undefined) return;
+    peer.socket = undefined;
+    // What was sent shall arrive: it may tell the peer why it is left.
+    if (this.#closed) socket.terminate();
+    else socket.close();
   }
 
   /** Takes an upgrade request of an HTTP server: for its `upgrade` event. */
   accept(request: IncomingMessage, stream: Duplex, head: Buffer): void {
     const { self, log } = this.#options;
-    const verdict = judgeHandshake(request, self, (id) => this.#peers.has(id));
+    const verdict = judgeHandshake(request, self, this.#standingOf);
     const peer = verdict.kind === "accepted" ? this.#peers.get(verdict.from) : undefined;
     if (verdict.kind === "refused") {
       this.#refusedHandshakes++;
       log.warn("refused a peer connection", { why: verdict.why });
-      refuse(stream, verdict);
+      refuse(stream, verdict, answerLines(self, request.headers));
     } else if (peer === undefined || this.#closed) {
       stream.destroy();
     } else {
-      const { clientUrls } = verdict;
-      this.#server.handleUpgrade(request, stream, head, (socket) =>
-        this.#adopt(peer, { socket, clientUrls }),
-      );
+      this.#server.handleUpgrade(request, stream, head, (socket) => this.#adopt(peer, socket));
     }
   }
 
@@ -172,10 +185,7 @@ export class SocketLink implements PeerLink {
   }
 
   /** Uses an open connection; an older one to the same peer is half-open or forgotten by it. */
-  #adopt(
-    peer: Peer,
-    { socket, clientUrls }: { socket: WebSocket; clientUrls: readonly string[] },
-  ): void {
+  #adopt(peer: Peer, socket: WebSocket): void {
     if (this.#peers.get(peer.id) !== peer) {
       socket.terminate();
       return;
@@ -198,7 +208,6 @@ export class SocketLink implements PeerLink {
       if (peer.socket === socket) peer.socket = undefined;
       peer.dialler?.onLost(socket);
     });
-    if (clientUrls.length > 0) this.#options.onClientUrls?.(peer.id, clientUrls);
   }
 
   #onMessage(
@@ -239,11 +248,12 @@ function ownedBytes(data: Buffer): Uint8Array {
 export function refuse(
   stream: Duplex,
   { status, why }: { readonly status: number; readonly why: string },
+  lines: readonly string[] = [],
 ): void {
   stream.on("error", () => stream.destroy());
   stream.once("finish", () => stream.destroy());
   stream.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n` +
-      `${refusalHeader}: ${why}\r\n\r\n`,
+      `${[`${refusalHeader}: ${why}`, ...lines].join("\r\n")}\r\n\r\n`,
   );
 }

@@ -44,6 +44,7 @@ test("a member needs its name, directory and cluster; the rest has defaults", as
       { name: "m2", peerUrl: "ws://[::1]:2" },
       { name: "m3", peerUrl: "ws://c.example:3" },
     ],
+    initialState: "new",
     token: "quorlet-cluster",
     listenPeer: { host: "::1", port: 2 },
     listenClient: { host: "127.0.0.1", port: 2379 },

@@ -25,13 +25,16 @@ export interface MemberFlags {
 
 export class MemberProcesses implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "quorlet-members-"));
-  readonly names: readonly string[];
-  readonly peerPorts: readonly number[];
+  readonly names: string[];
+  readonly peerPorts: number[];
+  /** Those that the cluster began with come first in `names`. */
+  readonly #begunCount: number;
   readonly #members = new Map<string, MemberProcess>();
   readonly #children = new Set<Child>();
 
   private constructor(peerPorts: readonly number[]) {
-    this.peerPorts = peerPorts;
+    this.peerPorts = [...peerPorts];
+    this.#begunCount = peerPorts.length;
     this.names = peerPorts.map((_, i) => `m${i + 1}`);
   }
 
@@ -47,8 +50,24 @@ export class MemberProcesses implements AsyncDisposable {
     return processes;
   }
 
-  get initialCluster(): string {
-    return this.names.map((name, i) => `${name}=${this.peerUrl(i)}`).join(",");
+  /** A name and a peer port for a member that is to be added to the running cluster. */
+  async plan(): Promise<{ readonly name: string; readonly peerUrl: string }> {
+    const [port = 0] = await freePorts(1);
+    const name = `m${this.names.length + 1}`;
+    this.names.push(name);
+    this.peerPorts.push(port);
+    return { name, peerUrl: `http://127.0.0.1:${port}` };
+  }
+
+  /** As `name` is told: who was added later knows all, the others those that they began with. */
+  initialCluster(name: string): string {
+    const count = this.#isAdded(name) ? this.names.length : this.#begunCount;
+    const known = this.names.slice(0, count);
+    return known.map((each, i) => `${each}=${this.peerUrl(i)}`).join(",");
+  }
+
+  #isAdded(name: string): boolean {
+    return this.names.indexOf(name) >= this.#begunCount;
   }
 
   peerUrl(i: number): string {
@@ -87,7 +106,8 @@ export class MemberProcesses implements AsyncDisposable {
   args({ name, dataDir, token = "mesh-test" }: MemberFlags): readonly string[] {
     return [
       ...[serverEntry, "member", "--name", name, "--data-dir", dataDir],
-      ...["--initial-cluster", this.initialCluster, "--initial-cluster-token", token],
+      ...["--initial-cluster", this.initialCluster(name), "--initial-cluster-token", token],
+      ...["--initial-cluster-state", this.#isAdded(name) ? "existing" : "new"],
       ...["--listen-client", "127.0.0.1:0"],
     ];
   }

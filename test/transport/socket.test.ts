@@ -8,12 +8,13 @@ import { MemberId } from "../../src/base/brand.ts";
 import { type Log, silentLog } from "../../src/base/ports.ts";
 import { Prng } from "../../src/base/prng.ts";
 import {
-  clientUrlsIn,
-  clientUrlsLengthMax,
   handshakeHeaders,
+  type PeerStanding,
   peerPath,
+  peerUrlLengthMax,
 } from "../../src/transport/handshake.ts";
-import { listenForPeers } from "../../src/transport/peerListener.ts";
+import { Knocker } from "../../src/transport/knocker.ts";
+import { listenForPeers, membersPath } from "../../src/transport/peerListener.ts";
 import { SocketLink, type SocketLinkLimits } from "../../src/transport/socket.ts";
 import { turnsUntil } from "../support/turns.ts";
 
@@ -108,6 +109,111 @@ test("strangers are refused with a reason", async (t) => {
   assert.equal(link.connected(one), false);
 });
 
+test("a member with no place any more is told so, by whoever it dials or knocks at", async (t) => {
+  const standings = new Map<MemberId, PeerStanding>([
+    [one, "removed"],
+    [three, "reborn"],
+  ]);
+  const seen: string[] = [];
+  const target = new SocketLink({
+    self: { clusterId, id: two },
+    ...{ random: new Prng(1), log: silentLog, limits: brisk },
+    standingOf: (id, { birth, peerUrl }) => {
+      seen.push(`${id} ${birth} ${peerUrl}`);
+      return standings.get(id) ?? "stranger";
+    },
+  });
+  const listener = await listenForPeers(target, { host: "127.0.0.1", port: 0 });
+  t.after(() => {
+    target.close();
+    return listener.close();
+  });
+  const told: string[] = [];
+  const self = { clusterId, id: one, birth: 7, peerUrl: "http://me:1" };
+  const link = new SocketLink({
+    ...{ self, random: new Prng(2), log: silentLog, limits: brisk },
+    onTurnedAway: (why, peer) => told.push(`1 ${why} by ${peer}`),
+  });
+  t.after(() => link.close());
+  link.setPeer(two, `http://127.0.0.1:${listener.port}`);
+  await turnsUntil(() => told.length > 0, "the one that dials");
+  assert.equal(told[0], "1 removed by 2");
+  assert.equal(seen[0], "1 7 http://me:1");
+  const knocker = new Knocker(
+    {
+      ...{ self: { clusterId, id: three }, peer: two, random: new Prng(3), log: silentLog },
+      ...{ address: `ws://127.0.0.1:${listener.port}`, tls: undefined },
+      standingOf: () => "member",
+      onTurnedAway: (why) => told.push(`3 ${why}`),
+    },
+    () => false,
+    5,
+  );
+  t.after(() => knocker.close());
+  await turnsUntil(() => told.includes("3 reborn"), "the one that waits to be dialled");
+});
+
+test("a peer with other data than it began with is not talked to", async (t) => {
+  const { address } = await acceptor(t);
+  const warnings: string[] = [];
+  const warn: Log["warn"] = (_message, fields) => void warnings.push(String(fields?.why));
+  const log = { ...silentLog, warn };
+  const link = new SocketLink({
+    ...{ self: { clusterId, id: one }, random: new Prng(2), log, limits: brisk },
+    standingOf: () => "reborn",
+  });
+  t.after(() => link.close());
+  link.setPeer(two, `ws://${address}`);
+  await turnsUntil(() => warnings.length > 0, "it says why");
+  assert.match(warnings[0] ?? "", /lost the data/);
+  assert.equal(link.connected(two), false);
+});
+
+test("what a sender says about itself is taken whole or not at all", async (t) => {
+  const seen: string[] = [];
+  const target = new SocketLink({
+    self: { clusterId, id: two },
+    ...{ random: new Prng(1), log: silentLog, limits: brisk },
+    standingOf: (_id, { birth, peerUrl }) => {
+      seen.push(`${birth} ${peerUrl}`);
+      return "stranger";
+    },
+  });
+  const listener = await listenForPeers(target, { host: "127.0.0.1", port: 0 });
+  t.after(() => {
+    target.close();
+    return listener.close();
+  });
+  const rows = [
+    { birth: "ff", url: "https://[::1]:2", want: "255 https://[::1]:2" },
+    { birth: "1".repeat(13), url: "http://a:1/path", want: "0 undefined" },
+    { birth: "-1", url: "javascript:alert(1)", want: "0 undefined" },
+    { birth: "", url: `http://${"a".repeat(peerUrlLengthMax)}:1`, want: "0 undefined" },
+    { birth: "0", url: "http://user@evil:1", want: "0 undefined" },
+  ];
+  for (const { birth, url, want } of rows) {
+    const headers = { ...goodHeaders, "x-quorlet-birth": birth, "x-quorlet-peer-url": url };
+    await dialByHand(`127.0.0.1:${listener.port}`, { headers });
+    assert.equal(seen.pop(), want);
+  }
+});
+
+test("who is about to join may ask for the members, a page in a browser may not", async (t) => {
+  let members: string | undefined;
+  const listener = await listenForPeers(
+    { accept: (_request, stream) => void stream.destroy(), members: () => members },
+    { host: "127.0.0.1", port: 0 },
+  );
+  t.after(() => listener.close());
+  const url = `http://127.0.0.1:${listener.port}${membersPath}`;
+  assert.equal((await fetch(url)).status, 503, "it does not know yet");
+  members = `{"clusterId":"a","members":[]}`;
+  assert.equal(await (await fetch(url)).text(), members);
+  assert.equal((await fetch(url, { headers: { origin: "http://evil" } })).status, 426);
+  assert.equal((await fetch(url, { method: "POST" })).status, 426);
+  assert.equal((await fetch(`${url}/else`)).status, 426);
+});
+
 test("a removed member loses its connection and is refused", async (t) => {
   const { link, address } = await acceptor(t);
   const socket = await dialByHand(address);
@@ -186,49 +292,6 @@ test("a dialler hears why it was refused and keeps trying", async (t) => {
   await turnsUntil(() => link.connected(two), "it gets in at last");
   target.removePeer(one);
   await turnsUntil(() => loud.length === 2, "after a success it is news again");
-});
-
-test("both sides of a connection learn where clients find the other", async (t) => {
-  const learn = (id: MemberId, clientUrls: readonly string[]) => {
-    const learned = new Map<MemberId, readonly string[]>();
-    const link = new SocketLink({
-      self: { clusterId, id, clientUrls },
-      random: new Prng(3),
-      log: silentLog,
-      limits: brisk,
-      onClientUrls: (peer, urls) => learned.set(peer, urls),
-    });
-    t.after(() => link.close());
-    return { link, learned };
-  };
-  const urls = { one: ["http://a:1", "https://[::1]:2"], two: ["http://b:3"] };
-  const dialler = learn(one, urls.one);
-  const target = learn(two, urls.two);
-  const listener = await listenForPeers(target.link, { host: "127.0.0.1", port: 0 });
-  target.link.setPeer(one, nowhere);
-  dialler.link.setPeer(two, `ws://127.0.0.1:${listener.port}`);
-  await turnsUntil(() => dialler.learned.size + target.learned.size === 2, "both learn");
-  assert.deepEqual(dialler.learned.get(two), urls.two);
-  assert.deepEqual(target.learned.get(one), urls.one);
-  target.link.close();
-  await listener.close();
-});
-
-test("client URLs are taken whole or not at all", () => {
-  const rows = [
-    { text: "http://a:1", want: ["http://a:1"], why: "one" },
-    { text: "http://a:1,https://b:2", want: ["http://a:1", "https://b:2"], why: "two" },
-    { text: undefined, want: [], why: "not said" },
-    { text: "", want: [], why: "empty" },
-    { text: "http://a:1,", want: [], why: "an empty one" },
-    { text: "javascript:alert(1)", want: [], why: "another scheme" },
-    { text: "http://a:1/path", want: [], why: "a path" },
-    { text: "http://a b:1", want: [], why: "a space" },
-    { text: `http://${"a".repeat(clientUrlsLengthMax)}:1`, want: [], why: "too long" },
-  ];
-  for (const { text, want, why } of rows) {
-    assert.deepEqual(clientUrlsIn({ "x-quorlet-client-urls": text }), want, why);
-  }
 });
 
 test("an answer of somebody else is not believed", async (t) => {
