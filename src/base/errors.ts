@@ -116,10 +116,8 @@ export const errImpossibleChange = (why: string): EtcdError =>
   refusal(invalidArgument, `etcdserver: impossible change of membership: ${why}`);
 
 // Availability.
-export const errLearnerRefuses = refusal(
-  failedPrecondition,
-  "etcdserver: rpc not supported for learner",
-);
+/** UNAVAILABLE as in etcd 3.5, so that its clients try another member; FAILED_PRECONDITION since 3.6. */
+export const errLearnerRefuses = refusal(unavailable, "etcdserver: rpc not supported for learner");
 export const errNoLeader = refusal(unavailable, "etcdserver: no leader");
 export const errNotLeader = refusal(failedPrecondition, "etcdserver: not leader");
 export const errLeaderChanged = refusal(unavailable, "etcdserver: leader changed");

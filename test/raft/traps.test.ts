@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { LogIndex, MemberId, Term } from "../../src/base/brand.ts";
 import type { RaftConfig } from "../../src/raft/config.ts";
 import { readsForwardedMax, readsPendingMax, termMax } from "../../src/raft/config.ts";
+import type { MembershipChange } from "../../src/raft/membership.ts";
+import type { MembershipResult } from "../../src/raft/ready.ts";
 import { Stage } from "./stage.ts";
 
 const ids = [1n, 2n, 3n].map(MemberId);
@@ -15,6 +17,9 @@ function stageOf(config: Partial<RaftConfig>, count = 3): Stage {
   for (const id of voters) stage.add(id, { voters });
   return stage;
 }
+
+const four = MemberId(4n);
+const five = MemberId(5n);
 
 const modes: readonly Partial<RaftConfig>[] = [
   { preVote: false, checkQuorum: false },
@@ -36,7 +41,7 @@ function recover(stage: Stage, why: string): void {
   assert.fail(`no leader: ${why}`);
 }
 
-test("etcd #8243, #8501, #9586: no mix of pre-vote and check-quorum deadlocks", () => {
+test("trap: etcd #8243, #8501, #9586: no mix of pre-vote and check-quorum deadlocks", () => {
   for (const [a, b, c] of mixes()) {
     const why = JSON.stringify([a, b, c]);
     const stage = stageOf({});
@@ -64,7 +69,7 @@ function* mixes(): Generator<
   for (const a of modes) for (const b of modes) for (const c of modes) yield [a, b, c];
 }
 
-test("openraft #1796: pre-vote and check-quorum can be turned on one member at a time", () => {
+test("trap: openraft #1796: pre-vote and check-quorum can be turned on one member at a time", () => {
   for (const target of modes) {
     const stage = stageOf({ preVote: false, checkQuorum: false });
     stage.elect(one);
@@ -82,7 +87,7 @@ test("openraft #1796: pre-vote and check-quorum can be turned on one member at a
   }
 });
 
-test("etcd #11483, #20418: a read is answered, lost or silent, and a fresh id works", () => {
+test("trap: etcd #11483, #20418: a read is answered, lost or silent, and a fresh id works", () => {
   const stage = stageOf({});
   stage.elect(one);
   stage.act(two, ({ node }) => node.readIndex(1));
@@ -228,4 +233,141 @@ test("answers of strangers depose nobody", () => {
     );
   }
   assert.equal(stage.member(one).node.role, "leader");
+});
+
+const membersOf = (stage: Stage, id: MemberId) => stage.member(id).node.latestMembership;
+
+function change(stage: Stage, id: MemberId, what: MembershipChange): MembershipResult {
+  let result: MembershipResult = "invalid";
+  stage.act(id, ({ node }) => {
+    result = node.proposeMembership(what);
+  });
+  return result;
+}
+
+test("trap: Ongaro 2015: no change of membership before an entry of the leader's term is committed", () => {
+  // The scenario of the note: S1 leads four, appends a change alone and is cut off; S2 leads and
+  // changes something else. If both could begin at once, their majorities would not meet.
+  const stage = new Stage();
+  const voters = [...ids, four];
+  for (const id of voters) stage.add(id, { voters });
+  stage.elect(one);
+  stage.cut([one]);
+  assert.equal(change(stage, one, { kind: "addVoter", id: five }), "accepted");
+  assert.deepEqual(membersOf(stage, one).voters.length, 5, "in the log of one alone");
+  stage.tick([two], 20);
+  stage.deliver(({ kind }) => kind === "vote" || kind === "voteReply");
+  stage.deliver(({ kind }) => kind === "vote" || kind === "voteReply");
+  assert.equal(stage.member(two).node.role, "leader");
+  assert.equal(stage.member(two).node.status().commit, 1, "its barrier is on its way");
+  assert.equal(change(stage, two, { kind: "remove", id: one }), "busy");
+  stage.settle();
+  assert.equal(change(stage, two, { kind: "remove", id: one }), "accepted");
+  assert.equal(change(stage, two, { kind: "remove", id: three }), "busy", "one at a time");
+  stage.settle();
+  stage.heal();
+  stage.tick([one], 60);
+  stage.tick([two], 1);
+  stage.settle();
+  for (const id of [two, three, four])
+    assert.deepEqual(membersOf(stage, id).voters, [two, three, four]);
+});
+
+test("trap: etcd #7280, #11284, #12359, #7625: a change counts from the moment it is in the log", () => {
+  const stage = stageOf({});
+  stage.elect(one);
+  stage.propose(one, "a");
+  stage.settle();
+  stage.cut([three]);
+  change(stage, one, { kind: "addVoter", id: four });
+  // Two holds the change, and does not know that it is committed: it is not applied there.
+  stage.deliver(({ kind, to }) => kind === "append" && to === two);
+  stage.take(() => true);
+  assert.deepEqual(stage.member(two).node.membership.voters, ids, "applied");
+  assert.deepEqual(membersOf(stage, two).voters, [...ids, four], "in force");
+  stage.heal();
+  stage.cut([one]);
+  stage.add(four, { voters: [] });
+  stage.act(two, ({ node }) => node.campaign());
+  stage.deliver(({ to }) => to === three);
+  stage.deliver(({ to }) => to === two);
+  assert.equal(stage.member(two).node.role, "candidate", "two of four are no quorum");
+  stage.settle();
+  assert.equal(stage.member(two).node.role, "leader", "with the new member's vote they are");
+});
+
+test("trap: etcd #10998: a promoted learner that does not know of it yet must vote", () => {
+  const stage = new Stage();
+  const voters = [one, two];
+  for (const id of ids) stage.add(id, { voters, learners: [three] });
+  stage.elect(one);
+  stage.cut([three]);
+  change(stage, one, { kind: "promote", id: three });
+  stage.settle();
+  assert.equal(stage.member(one).node.status().commit, 2, "committed by two of three");
+  stage.heal();
+  stage.cut([one]);
+  stage.take(() => true);
+  assert.deepEqual(membersOf(stage, three).learners, [three], "it still believes that it learns");
+  stage.act(two, ({ node }) => node.campaign());
+  stage.settle();
+  assert.equal(stage.member(two).node.role, "leader");
+  assert.deepEqual(membersOf(stage, three).voters, ids, "now it knows");
+});
+
+test("trap: etcd #21178: a learner that comes back with an empty directory is filled again", () => {
+  const stage = new Stage();
+  const voters = [one, two];
+  for (const id of ids) stage.add(id, { voters, learners: [three] });
+  stage.elect(one);
+  for (const text of ["a", "b", "c"]) stage.propose(one, text);
+  stage.settle();
+  assert.deepEqual(stage.applied(three), ["a", "b", "c"]);
+  stage.wipe(three);
+  // Also while it is removed and added again under the same id, which raft itself does not forbid.
+  assert.equal(change(stage, one, { kind: "remove", id: three }), "accepted");
+  stage.settle();
+  assert.equal(change(stage, one, { kind: "addLearner", id: three }), "accepted");
+  for (let i = 0; i < 5; i++) {
+    stage.tick([one], 1);
+    stage.settle();
+  }
+  assert.deepEqual(stage.applied(three), ["a", "b", "c"]);
+  assert.deepEqual(membersOf(stage, three).learners, [three]);
+});
+
+test("trap: etcd #21610: a member that finds itself removed by a snapshot neither crashes nor campaigns", () => {
+  const stage = stageOf({});
+  stage.elect(one);
+  const membership = { voters: [one, two], outgoing: [], learners: [] };
+  const meta = { index: LogIndex(9), term: Term(1), membership };
+  const from = { from: one, to: three, term: Term(1) };
+  stage.act(three, ({ node }) => node.step({ kind: "snapshot", ...from, meta }));
+  assert.deepEqual(membersOf(stage, three), membership);
+  stage.act(three, ({ node }) => node.applied(LogIndex(9)));
+  stage.tick([three], 100);
+  assert.equal(stage.member(three).node.role, "follower");
+  assert.equal(stage.member(three).node.term, 1);
+});
+
+test("trap: etcd #14370: a single voter acknowledges nothing that is not on its disk", () => {
+  const stage = stageOf({}, 1);
+  stage.hold(one);
+  stage.act(one, ({ node }) => node.campaign());
+  assert.equal(stage.member(one).node.role, "candidate", "its own vote is not on disk");
+  stage.act(one, (member) => member.persist());
+  assert.equal(stage.member(one).node.role, "leader");
+  stage.act(one, (member) => member.persist());
+  stage.propose(one, "a");
+  assert.deepEqual(stage.applied(one), []);
+  stage.act(one, (member) => member.persist());
+  assert.deepEqual(stage.applied(one), ["a"]);
+  // The same holds for the one change that it may commit alone although it is not alone any more.
+  assert.equal(change(stage, one, { kind: "addVoter", id: two }), "accepted");
+  assert.equal(stage.member(one).node.status().commit, 2);
+  stage.act(one, (member) => member.persist());
+  assert.equal(stage.member(one).node.status().commit, 3, "whoever added it can start it now");
+  stage.propose(one, "b");
+  stage.act(one, (member) => member.persist());
+  assert.deepEqual(stage.applied(one), ["a"], "and nothing else without the second");
 });
