@@ -1,60 +1,37 @@
-// Two targets under the same load, one at a time and in turn, so that the machine's moods hit both.
-import type { BenchOptions, Verb } from "./options.ts";
-import { type BenchResult, digits } from "./report.ts";
-import { runBench } from "./run.ts";
-import type { Target } from "./target.ts";
+// Two files of JSON lines, as --json prints them, beside one another.
+import { readFileSync } from "node:fs";
+import { comparisons } from "./pairs.ts";
+import { comparisonLines } from "./report/table.ts";
+import type { BenchResult } from "./result.ts";
 
-export interface Comparison {
-  readonly first: readonly BenchResult[];
-  readonly second: readonly BenchResult[];
+/** The n-th run of a row in one file meets the n-th in the other, whatever the sides are called. */
+export function compareFiles(first: string, second: string): readonly string[] {
+  return comparisonLines(comparisons(readResults(first), readResults(second)));
 }
 
-export interface CompareOptions {
-  readonly verb: Verb;
-  readonly options: BenchOptions;
-  readonly first: Target;
-  readonly second: Target;
-  readonly rounds: number;
-  readonly onResult: (result: BenchResult) => void;
+/** @throws with file and line for what is no result. */
+export function readResults(file: string): readonly BenchResult[] {
+  const lines = readFileSync(file, "utf8").split("\n");
+  return lines.flatMap((line, i) => {
+    if (line.trim() === "") return [];
+    const result = parsed(line);
+    if (!isResult(result)) throw new Error(`${file}:${i + 1} is no result of --json`);
+    return [result];
+  });
 }
 
-export async function compareTargets(plan: CompareOptions): Promise<Comparison> {
-  const { verb, options, first, second, rounds, onResult } = plan;
-  const results: { first: BenchResult[]; second: BenchResult[] } = { first: [], second: [] };
-  for (let round = 0; round < rounds; round++) {
-    // Who goes first changes with each round.
-    const turns = [
-      { target: first, into: results.first },
-      { target: second, into: results.second },
-    ];
-    for (const { target, into } of round % 2 === 0 ? turns : turns.toReversed()) {
-      const result = await runBench(verb, options, target);
-      into.push(result);
-      onResult(result);
-    }
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
   }
-  return results;
 }
 
-/** Medians of the first in proportion to those of the second. */
-export function ratioLine({ first, second }: Comparison): string {
-  const ratio = (figure: (result: BenchResult) => number | undefined) => {
-    const [one, two] = [first, second].map((results) => median(results.map(figure)));
-    return one === undefined || two === undefined || two === 0 ? "unknown" : digits(one / two);
-  };
-  const [name, other] = [first[0]?.name ?? "", second[0]?.name ?? ""];
-  return [
-    `${name} to ${other}, medians of ${first.length}:`,
-    `per second ${ratio(({ perSec }) => perSec)},`,
-    `p50 ${ratio(({ latencyMs }) => latencyMs.p50)},`,
-    `p99 ${ratio(({ latencyMs }) => latencyMs.p99)},`,
-    `server CPU per operation ${ratio(({ serverCpuUs }) => serverCpuUs)}`,
-  ].join(" ");
-}
-
-/** Of the upper two in the middle when they are even; undefined if any figure is. */
-function median(values: readonly (number | undefined)[]): number | undefined {
-  const known = values.filter((value) => value !== undefined);
-  if (known.length < values.length) return undefined;
-  return known.toSorted((a, b) => a - b)[Math.floor(known.length / 2)];
+function isResult(value: unknown): value is BenchResult {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, row, perSec, latencyMs, buckets, warnings }: Partial<BenchResult> = value;
+  const named = typeof name === "string" && typeof row === "string";
+  const measured = typeof perSec === "number" && typeof latencyMs === "object";
+  return named && measured && Array.isArray(buckets) && Array.isArray(warnings);
 }

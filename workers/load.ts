@@ -1,7 +1,11 @@
 // Piscina task: one load generator with its own connections and histogram. It holds sockets, so its
 // pool runs with atomics "disabled", and it closes them before the task returns.
-import { type LoadResult, type LoadTask, runLoad } from "../bench/generator.ts";
-import { GrpcConnection } from "../bench/grpcConnection.ts";
+
+import { type LoadResult, type LoadTask, runLoad } from "../bench/load/generator.ts";
+import { GrpcConnection } from "../bench/load/grpcConnection.ts";
+import { runApply } from "../bench/path/apply.ts";
+import type { ApplyTask } from "../bench/path/applyPool.ts";
+import type { BenchResult } from "../bench/result.ts";
 
 export async function generateLoad(task: LoadTask): Promise<LoadResult> {
   const count = Math.min(task.conns, task.clients);
@@ -15,4 +19,9 @@ export async function generateLoad(task: LoadTask): Promise<LoadResult> {
   } finally {
     for (const connection of connections) connection.close();
   }
+}
+
+/** The apply benchmark. Its LMDB environment is opened and closed within the task. */
+export function applyCommands({ options, round }: ApplyTask): Promise<BenchResult> {
+  return runApply(options, round);
 }

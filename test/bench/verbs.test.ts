@@ -1,6 +1,8 @@
-// Every verb of the benchmark runs with a tiny input, so that it cannot rot.
+// The verbs of the benchmark run with a tiny input, so that they cannot rot.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -9,54 +11,105 @@ import { Server } from "../support/server.ts";
 
 const run = promisify(execFile);
 const tiny = [
-  "--clients",
-  "6",
-  "--conns",
-  "3",
-  "--total",
-  "40",
-  "--warmup",
-  "5",
-  "--key-space",
-  "20",
+  ...["--clients", "6", "--conns", "3", "--total", "40", "--warmup", "5", "--key-space", "20"],
 ];
 
+interface Line {
+  readonly done: number;
+  readonly errors: object;
+  readonly name: string;
+}
+
 async function bench(...args: readonly string[]): Promise<string> {
-  const entry = join(projectRoot, ".build/bench/main.js");
-  const { stdout } = await run(process.execPath, [entry, ...args, ...tiny]);
+  return await benchAll([args]);
+}
+
+/** Several runs in one process, one after the other. */
+async function benchAll(runs: readonly (readonly string[])[]): Promise<string> {
+  const script = join(projectRoot, "test/bench/benchAll.mjs");
+  const cli = join(projectRoot, ".build/bench/cli.js");
+  const { stdout } = await run(process.execPath, [script, cli, JSON.stringify(runs)]);
   return stdout;
 }
 
-test("each verb measures a cluster of its own", async () => {
+function lines(text: string): readonly Line[] {
+  return text
+    .trim()
+    .split("\n")
+    .map((line): Line => ({ done: 0, errors: {}, name: "", ...JSON.parse(line) }));
+}
+
+/** One result for each run, complete and without errors. */
+async function assertDone(rows: readonly { args: readonly string[]; done: number }[]) {
+  const results = lines(await benchAll(rows.map(({ args }) => args)));
+  const got = results.map(({ done, errors }) => ({ done, errors }));
+  assert.deepEqual(
+    got,
+    rows.map(({ done }) => ({ done, errors: {} })),
+  );
+}
+
+test("each verb measures a running cluster", async () => {
+  await using server = await Server.start({ members: 1 });
+  const where = ["--endpoints", server.endpoints.join(","), "--pids", server.pids.join(",")];
   const rows = [
-    ["put"],
-    ["put", "--memory", "--members", "1"],
-    ["put", "--val-size", "40000", "--generators", "2"],
-    ["put", "--embedded"],
-    ["range"],
-    ["range", "--serializable"],
-    ["txn", "--compare", "--txn-ops", "3"],
-    ["mixed", "--reads", "2"],
+    { args: ["put"], done: 40 },
+    { args: ["put", "--val-size", "40000", "--generators", "2"], done: 40 },
+    { args: ["put", "--rate", "400", "--sequential"], done: 40 },
+    { args: ["range"], done: 40 },
+    { args: ["range", "--serializable", "--prefix", "--limit", "5"], done: 40 },
+    { args: ["txn-put", "--compare", "--txn-ops", "3"], done: 40 },
+    { args: ["txn-mixed", "--reads", "2"], done: 40 },
+    { args: ["mixed", "--reads", "2"], done: 40 },
+    { args: ["stm", "--txn-ops", "2"], done: 40 },
+    { args: ["watch", "--watchers", "7", "--streams", "2"], done: 280 },
+    { args: ["watch-latency", "--watchers", "3", "--rate", "500", "--generators", "2"], done: 120 },
   ];
-  for (const args of rows) {
-    const result: unknown = JSON.parse(await bench(...args, "--json"));
-    assert.ok(typeof result === "object" && result !== null);
-    const { done, errors } = { done: 0, errors: {}, ...result };
-    assert.deepEqual({ done, errors }, { done: 40, errors: {} }, args.join(" "));
-  }
+  await assertDone(
+    rows.map(({ args, done }) => ({ args: [...args, ...where, ...tiny, "--json"], done })),
+  );
 });
 
-test("a running cluster is measured from outside, alone and against another", async () => {
+test("a cluster of our own is measured in threads, in processes and embedded", async () => {
+  const rows = [
+    ["put", "--memory", "--members", "1"],
+    ["put", "--transport", "ws", "--members", "1"],
+    ["put", "--embedded", "--memory", "--members", "1"],
+    ["pipeline", "--members", "1"],
+    ["pipeline", "--memory", "--members", "1"],
+  ];
+  await assertDone(rows.map((args) => ({ args: [...args, ...tiny, "--json"], done: 40 })));
+});
+
+test("the apply path is measured alone, over each store", async () => {
+  const small = ["--total", "200", "--batch", "20", "--key-space", "50", "--json"];
+  const rows = [
+    ["--store", "none", "--wanted"],
+    ["--store", "memory", "--new-keys"],
+    ["--store", "lmdb"],
+  ];
+  await assertDone(rows.map((args) => ({ args: ["apply", ...args, ...small], done: 200 })));
+});
+
+test("two clusters are loaded in turn, compared in a table and drawn on a page", async () => {
   await using one = await Server.start({ members: 1 });
   await using two = await Server.start({ members: 1 });
+  const folder = mkdtempSync(join(tmpdir(), "quorlet-page-"));
+  const page = join(folder, "page.html");
   const first = ["--endpoints", one.endpoints.join(","), "--pids", one.pids.join(",")];
   const second = ["--against", two.endpoints.join(","), "--against-pids", two.pids.join(",")];
-  assert.match(
-    await bench("put", ...first),
-    /put, 6 clients on 3 connections\n {2}\d+ per second \(40 /,
-  );
-  const text = await bench("put", ...first, ...second, "--rounds", "2", "--label", "one");
-  assert.match(text, /one to the other, medians of 2: per second [\d.]+, p50 [\d.]+/);
+  const both = [...first, ...second, "--rounds", "2", "--label", "one", ...tiny];
+  try {
+    const text = await bench("put", ...both, "--report", page);
+    assert.match(text, /put × 6 on 3 connections\n {2}\d+ per second \(40 /);
+    assert.match(text, /put × 6 +\d+ +\d+ +[\d.]+×/);
+    assert.match(readFileSync(page, "utf8"), /one beside the other/);
+    // Who goes first changes with each round.
+    const order = [...text.matchAll(/^(one|the other): put/gm)].map(([, name]) => name);
+    assert.deepEqual(order, ["one", "the other", "the other", "one"]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("an endpoint that nobody listens on is told in one line", async () => {

@@ -1,6 +1,6 @@
 // Calls from within the process: message ports to the members instead of sockets.
-import type { Channel } from "../src/client/channel.ts";
-import type { Caller, OnReply } from "./generator.ts";
+import type { Channel } from "../../src/client/channel.ts";
+import type { Caller, MessageStream, OnReply } from "./caller.ts";
 
 export class EmbeddedCaller implements Caller {
   readonly isGone = false;
@@ -15,6 +15,10 @@ export class EmbeddedCaller implements Caller {
       (reply) => onReply(reply, ""),
       (error: unknown) => onReply(undefined, error instanceof Error ? error.message : `${error}`),
     );
+  }
+
+  stream(path: string): MessageStream {
+    throw new Error(`--embedded carries no streams yet: ${path} needs a connection`);
   }
 
   /** The channel gathers the calls of a turn by itself. */

@@ -1,7 +1,7 @@
-// A client connection that costs next to nothing: unary gRPC calls over one socket, one write per turn.
+// A client connection that costs next to nothing: gRPC calls over one socket, one write per turn.
 // It reads frames, not headers: a unary call succeeded if a message came before its end.
 import { connect, type Socket } from "node:net";
-import type { Caller, OnReply } from "./generator.ts";
+import type { Caller, MessageStream, OnReply, StreamEvents } from "./caller.ts";
 
 /** Frame types of HTTP/2 (RFC 9113, section 6). */
 const FrameType = {
@@ -24,15 +24,20 @@ const receiveWindowBytes = 64 << 20;
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 interface Stream {
+  /** Undefined for a unary call. */
+  readonly events: StreamEvents | undefined;
   readonly onReply: OnReply;
-  /** Body so far: mostly one piece, which is then not copied. */
+  /** Bytes that are not handed over yet: mostly one piece, which is then not copied. */
   body: Buffer | undefined;
+  /** Since we last gave the server more room on this stream. */
+  receivedBytes: number;
 }
 
 interface Waiting {
-  readonly path: string;
-  readonly message: Buffer;
-  readonly onReply: OnReply;
+  readonly bytes: number;
+  readonly send: () => void;
+  /** Undefined for a message of a stream. */
+  readonly onReply?: OnReply;
 }
 
 export class GrpcConnection implements Caller {
@@ -93,10 +98,20 @@ export class GrpcConnection implements Caller {
     const bytes = message.length + grpcPrefixBytes;
     if (bytes > this.#streamWindowBytes) throw new Error("a message larger than a stream's window");
     if (this.#waiting.length > 0 || bytes > this.#sendWindowBytes) {
-      this.#waiting.push({ path, message: Buffer.from(message), onReply });
+      const kept = Buffer.from(message);
+      this.#waiting.push({ bytes, send: () => this.#send(path, kept, onReply), onReply });
     } else {
       this.#send(path, message, onReply);
     }
+  }
+
+  stream(path: string, events: StreamEvents): MessageStream {
+    const id = this.#nextStream;
+    this.#nextStream += 2;
+    const onReply: OnReply = (_reply, why) => events.onEnd(why);
+    this.#streams.set(id, { events, onReply, body: undefined, receivedBytes: 0 });
+    this.#frame(FrameType.headers, Flag.endHeaders, id, this.#headers.of(path));
+    return { send: (message) => this.#sendOn(id, message) };
   }
 
   flush(): void {
@@ -112,15 +127,29 @@ export class GrpcConnection implements Caller {
   #send(path: string, message: Uint8Array, onReply: OnReply): void {
     const stream = this.#nextStream;
     this.#nextStream += 2;
-    this.#streams.set(stream, { onReply, body: undefined });
+    this.#streams.set(stream, { events: undefined, onReply, body: undefined, receivedBytes: 0 });
     this.#frame(FrameType.headers, Flag.endHeaders, stream, this.#headers.of(path));
+    this.#sendMessage(stream, message, Flag.endStream);
+  }
+
+  #sendOn(stream: number, message: Uint8Array): void {
+    const bytes = message.length + grpcPrefixBytes;
+    if (this.#waiting.length === 0 && bytes <= this.#sendWindowBytes) {
+      this.#sendMessage(stream, message, 0);
+      return;
+    }
+    const kept = Buffer.from(message);
+    this.#waiting.push({ bytes, send: () => this.#sendMessage(stream, kept, 0) });
+  }
+
+  #sendMessage(stream: number, message: Uint8Array, lastFlag: number): void {
     this.#sendWindowBytes -= message.length + grpcPrefixBytes;
     // The prefix counts as the head of the first frame.
     let room = this.#frameBytesMax - grpcPrefixBytes;
     for (let from = 0; from === 0 || from < message.length; room = this.#frameBytesMax) {
       const to = Math.min(from + room, message.length);
       const isFirst = from === 0;
-      const flags = to === message.length ? Flag.endStream : 0;
+      const flags = to === message.length ? lastFlag : 0;
       const bytes = to - from + (isFirst ? grpcPrefixBytes : 0);
       this.#frameHeader(FrameType.data, flags, stream, bytes);
       if (isFirst) this.#write([0, ...word(message.length)]);
@@ -204,7 +233,14 @@ export class GrpcConnection implements Caller {
 
   #onBody(id: number, payload: Buffer): void {
     const stream = this.#streams.get(id);
-    if (stream) stream.body = stream.body ? Buffer.concat([stream.body, payload]) : payload;
+    if (stream === undefined) return;
+    stream.body = stream.body ? Buffer.concat([stream.body, payload]) : payload;
+    if (stream.events === undefined) return;
+    stream.body = messagesOf(stream.body, stream.events);
+    stream.receivedBytes += payload.length;
+    if (stream.receivedBytes < receiveWindowBytes / 2) return;
+    this.#frame(FrameType.windowUpdate, 0, id, Buffer.from(word(stream.receivedBytes)));
+    stream.receivedBytes = 0;
   }
 
   #onReceived(bytes: number): void {
@@ -218,7 +254,7 @@ export class GrpcConnection implements Caller {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
     this.#streams.delete(id);
-    if (stream.body === undefined) stream.onReply(undefined, trailers);
+    if (stream.body === undefined || stream.events) stream.onReply(undefined, trailers);
     else stream.onReply(stream.body.subarray(grpcPrefixBytes), "");
   }
 
@@ -244,9 +280,9 @@ export class GrpcConnection implements Caller {
     this.#sendWindowBytes += bytes;
     for (;;) {
       const [first] = this.#waiting;
-      if (!first || first.message.length + grpcPrefixBytes > this.#sendWindowBytes) return;
+      if (!first || first.bytes > this.#sendWindowBytes) return;
       this.#waiting.shift();
-      this.#send(first.path, first.message, first.onReply);
+      first.send();
     }
   }
 
@@ -257,8 +293,21 @@ export class GrpcConnection implements Caller {
     const calls = [...this.#streams.values(), ...this.#waiting];
     this.#streams.clear();
     this.#waiting.length = 0;
-    for (const { onReply } of calls) onReply(undefined, why);
+    for (const { onReply } of calls) onReply?.(undefined, why);
   }
+}
+
+/** Hands over the whole messages in `bytes`. @returns the rest; undefined for none. */
+function messagesOf(bytes: Buffer, events: StreamEvents): Buffer | undefined {
+  let at = 0;
+  while (bytes.length - at >= grpcPrefixBytes) {
+    const from = at + grpcPrefixBytes;
+    const to = from + bytes.readUInt32BE(at + 1);
+    if (to > bytes.length) break;
+    events.onMessage(bytes.subarray(from, to));
+    at = to;
+  }
+  return at === bytes.length ? undefined : bytes.subarray(at);
 }
 
 /** Request headers by HPACK (RFC 7541): spelled once, then one byte each, as other clients do. */

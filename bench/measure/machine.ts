@@ -1,6 +1,5 @@
 // Facts of the machine and the code, without which no figure is quoted.
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
 
 export interface MachineFacts {
@@ -37,25 +36,4 @@ function commit(): string {
   } catch {
     return "";
   }
-}
-
-/** Linux counts the CPU time of other processes in hundredths of a second. */
-const msPerTick = 10;
-
-/** User and system time of a process, all threads; 0 where it cannot be read. */
-export function processCpuMs(pid: number): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The name in parentheses may hold spaces; user and system time are fields 14 and 15.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * msPerTick;
-  } catch {
-    return 0;
-  }
-}
-
-/** Of this process, all threads. */
-export function ownCpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
