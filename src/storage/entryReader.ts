@@ -56,7 +56,8 @@ export class EntryReader {
       const head = readRecordHead(bytes, view, at, segment.seed);
       const end = at + recordHeadBytes + (head?.payloadBytes ?? 0);
       if (index > range.from && end > bytes.length) break;
-      entries.push(checked({ bytes, at, head, segment, place, index }));
+      const term = this.#index.term(index);
+      entries.push(checked({ bytes, at, head, segment, place, index, term }));
     }
     return entries;
   }
@@ -69,10 +70,12 @@ interface Found {
   readonly segment: OpenSegment;
   readonly place: Place;
   readonly index: number;
+  readonly term: number;
 }
 
-function checked({ bytes, at, head, segment, place, index }: Found): Entry {
-  const isEntry = head?.type === RecordType.entry && head.index === index;
+function checked({ bytes, at, head, segment, place, index, term }: Found): Entry {
+  // Also against a record that strayed here: the same index may have been written in another term.
+  const isEntry = head?.type === RecordType.entry && head.index === index && head.term === term;
   if (!isEntry || !payloadPasses(bytes, at, head, segment.seed)) {
     const file = segment.file.name;
     throw new LogFault({ kind: "damaged", file, offset: place.offset, index, term: head?.term });

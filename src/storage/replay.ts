@@ -168,13 +168,16 @@ class Walk {
     const { seed } = this.#at;
     const to = start + head.bytes;
     let at = start + batchHeadBytes;
+    let last: RecordHead | undefined;
     for (let i = 0; i < head.recordCount; i++) {
       const record = readRecordHead(bytes, view, at - offset, seed);
       if (record === undefined || !payloadPasses(bytes, at - offset, record, seed)) return at;
+      if (!belongs(record, last, head)) return at;
+      if (record.type === RecordType.entry) last = record;
       at += recordHeadBytes + padTo8(record.payloadBytes);
       if (at > to) return at;
     }
-    return undefined;
+    return last === undefined || endsAsSaid(last, head) ? undefined : start + batchHeadBytes;
   }
 
   #applyBatch(head: BatchHead): void {
@@ -325,6 +328,25 @@ class Walk {
     const commit = LogIndex(Math.max(base.index, Math.min(hardState.commit, lastIndex)));
     this.#state.hardState = { ...hardState, commit };
   }
+}
+
+// A write that went astray leaves records that pass, of another place in the segment. What the head says
+// of the log behind its batch gives away every one of them.
+function belongs(record: RecordHead, last: RecordHead | undefined, head: BatchHead): boolean {
+  switch (record.type) {
+    case RecordType.entry:
+      return last === undefined || record.index === last.index + 1;
+    case RecordType.hardState:
+      return record.term === head.summary.term;
+    default:
+      return true;
+  }
+}
+
+function endsAsSaid({ index, term }: RecordHead, { summary }: BatchHead): boolean {
+  const { last, isRefilling } = summary;
+  // Within a refill the floor may lie higher; what is above it must fit all the same.
+  return isRefilling ? index <= last.index : index === last.index && term === last.term;
 }
 
 interface Behind {
