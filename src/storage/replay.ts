@@ -93,6 +93,8 @@ class Walk {
   /** Undefined before the first batch: the first segment may start with any. */
   #expected: number | undefined;
   #torn = false;
+  /** Of the last whole batch. */
+  #summary: LogSummary | undefined;
   #damage: Damage | undefined;
 
   constructor(segments: readonly OpenSegment[], emptyBase: SnapshotMeta) {
@@ -109,16 +111,26 @@ class Walk {
       this.#judgeTail();
       break;
     }
-    const hole = this.#state.hole();
+    const hole = this.#state.hole() ?? this.#missingEnd();
     if (hole !== undefined) this.#beginAnew(hole);
     this.#clipCommit();
+  }
+
+  /** The newest segments may hold no entry at all, and yet say that there were some. */
+  #missingEnd(): number | undefined {
+    const { lastIndex } = this.#state;
+    const { last } = this.#state.summary();
+    return this.#summary === undefined || last.index === this.#summary.last.index
+      ? undefined
+      : lastIndex + 1;
   }
 
   // Segments at the beginning are missing: nothing of the log can be used.
   #beginAnew(hole: number): void {
     const first = segmentAt(this.#segments, 0);
     const trouble = { kind: "gap", file: first.file.name, index: hole } as const;
-    this.#damage = { trouble, summary: this.#damage?.summary ?? this.#state.summary() };
+    const summary = this.#damage?.summary ?? this.#summary ?? this.#state.summary();
+    this.#damage = { trouble, summary };
     this.#state.reset(this.#state.base);
     this.#position = 0;
     this.#at = first;
@@ -144,6 +156,7 @@ class Walk {
     if (head === undefined || !this.#isExpected(head)) return false;
     if (this.#firstBadRecord(head) !== undefined) return false;
     this.#applyBatch(head);
+    this.#summary = head.summary;
     this.#expected = head.number + 1;
     this.#offset += padToSector(head.bytes);
     return true;

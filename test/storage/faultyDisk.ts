@@ -44,6 +44,8 @@ export class FaultyDisk implements LogDisk {
   readonly writes: { readonly name: string; readonly offset: number; readonly bytes: number }[] =
     [];
   closedFiles = 0;
+  /** Changes until the power is cut: from then on everything fails. */
+  stepsLeft = Number.POSITIVE_INFINITY;
 
   list(): readonly string[] {
     return [...this.files.keys()];
@@ -56,6 +58,7 @@ export class FaultyDisk implements LogDisk {
   }
 
   create(name: string, head: Uint8Array, bytes: number): SegmentFile {
+    this.step();
     if (this.faults.create) throw systemError(this.faults.create);
     const durable = new Uint8Array(bytes);
     durable.set(head);
@@ -70,6 +73,7 @@ export class FaultyDisk implements LogDisk {
   }
 
   rename(from: string, to: string): void {
+    this.step();
     const file = this.files.get(from);
     if (!file) throw systemError("ENOENT");
     this.files.set(to, file);
@@ -77,10 +81,17 @@ export class FaultyDisk implements LogDisk {
   }
 
   remove(name: string): void {
+    this.step();
     this.files.delete(name);
   }
 
   close(): void {}
+
+  /** @throws when the power is gone. */
+  step(): void {
+    if (this.stepsLeft <= 0) throw systemError("the power is cut");
+    this.stepsLeft--;
+  }
 
   completeSync(): void {
     this.syncs.shift()?.();
@@ -153,6 +164,7 @@ class FaultyFile implements SegmentFile {
   }
 
   write(from: Uint8Array, count: number, offset: number): void {
+    this.#disk.step();
     if (this.#disk.faults.write) throw systemError(this.#disk.faults.write);
     if (offset + count > this.bytes) throw systemError("EFBIG");
     const bytes = from.slice(0, count);
@@ -163,6 +175,7 @@ class FaultyFile implements SegmentFile {
   }
 
   syncNow(): void {
+    this.#disk.step();
     if (this.#disk.faults.sync) throw systemError(this.#disk.faults.sync);
     this.#disk.syncCount++;
     for (const { offset, bytes } of this.#file.unsynced) this.#file.durable.set(bytes, offset);

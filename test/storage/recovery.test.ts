@@ -360,7 +360,7 @@ describe("a log is refused", () => {
       const batch = new BatchBuilder();
       batch.start(1024, segmentSeed(head));
       batch.addEntry(add);
-      const last = { index: LogIndex(3), term: Term(1) };
+      const last = { index: add.index, term: add.term };
       const summary = { term: Term(1), vote: noMember, last, isRefilling: false };
       batch.finish({ number: 4, synced: 3, summary });
       odd.patch(first, end.offset + end.bytes, batch.bytes.subarray(0, batch.length));
