@@ -56,6 +56,7 @@ async function runServe(args: readonly string[]): Promise<void> {
   });
   for (const warning of config.warnings) complain(warning);
   const { name, initialCluster, token, dataDir, timing, watchProgressMs, logLevel } = config;
+  const { snapshotEntries, catchUpEntries } = config;
   const members =
     config.discoverySrv === undefined
       ? initialCluster.map((member) => ({ name: member.name, peerUrls: texts(member.peerUrls) }))
@@ -68,6 +69,7 @@ async function runServe(args: readonly string[]): Promise<void> {
   await runSolo({
     ...(await planMember({ name, members, token, dataDir, initialState })),
     ...{ dataDir, timing, watchProgressMs, logLevel },
+    ...{ snapshotEntries, catchUpEntries },
     listenPeer: onlyAddress("listen-peer-urls", config.listenPeers),
     listenClient: onlyAddress("listen-client-urls", config.listenClients),
     ...(clientUrl === undefined ? {} : { clientUrl }),

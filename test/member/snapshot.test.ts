@@ -86,7 +86,7 @@ test("a member that was away for longer than the log goes on from an image", () 
   assertCaughtUp(cluster);
 });
 
-test("a member that comes back with an empty disk is given everything", () => {
+test("trap: a member comes back with an empty disk, and is given everything (etcd #21178)", () => {
   const cluster = started(3);
   const [gone] = followersOf(cluster);
   putEach(cluster, rounds);
@@ -172,7 +172,7 @@ test("a receiver that dies in the middle of a transfer begins anew", () => {
   assertCaughtUp(cluster);
 });
 
-test("trap: two snapshots close together, the second while the first is taken over", () => {
+test("trap: two snapshots close together, the second while the first is taken over (etcd #18055)", () => {
   const cluster = started(8);
   const [away] = followersOf(cluster);
   cluster.cut.add(away);
@@ -211,6 +211,27 @@ test("a member dies at any step of taking an image over, and boots from what it 
     assertCaughtUp(cluster);
   }
   assert.ok(died > 10, `${died} times`);
+});
+
+test("trap: an image carries the index of its own rows, whatever was applied since (etcd #13766)", () => {
+  const cluster = started(12);
+  const [away] = followersOf(cluster);
+  cluster.cut.add(away);
+  putEach(cluster, rounds);
+  // Applied, but not in the store: no time has passed.
+  for (let i = 0; i < 5; i++) {
+    put(cluster.leader(), `late${i}`, "v");
+    cluster.settle();
+  }
+  const { applied } = cluster.leader().status();
+  const offered: number[] = [];
+  watchImages(cluster, (frame) => {
+    if (frame.kind === "offer") offered.push(frame.meta.index);
+    return false;
+  });
+  cluster.cut.clear();
+  assertCaughtUp(cluster);
+  assert.ok(offered.length > 0 && offered.every((index) => index <= applied + 1), `${offered}`);
 });
 
 test("a put of this member that the image holds is refused as unknown, later ones are answered", () => {

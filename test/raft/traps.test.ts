@@ -224,6 +224,39 @@ test("a snapshot shorter than the log it replaces leaves nothing durable behind 
   assert.deepEqual(stage.applied(one), ["new"]);
 });
 
+test("trap: a member sees its own removal only in a snapshot (etcd #21610)", () => {
+  const stage = new Stage({ preVote: true, checkQuorum: true });
+  stage.add(one, { voters: ids });
+  const from = { from: two, to: one, term: Term(3) };
+  const membership = { voters: [two, three], outgoing: [], learners: [] };
+  const meta = { index: LogIndex(9), term: Term(2), membership };
+  stage.act(one, ({ node }) => node.step({ kind: "snapshot", ...from, meta }));
+  const { node } = stage.member(one);
+  assert.equal(node.status().commit, 9);
+  assert.deepEqual(node.membership, membership);
+  stage.tick([one], 100);
+  stage.settle();
+  assert.equal(node.role, "follower", "who was removed does not campaign");
+});
+
+test("trap: a learner is added again with an empty directory (etcd #21178)", () => {
+  // Two knows of it at 4, its disk begins at 0: what it says is believed, and it is sent all again.
+  const stage = stageOf({}, 2);
+  stage.elect(one);
+  const { node } = stage.member(one);
+  stage.act(one, () => node.propose(["a", "b", "c"].map((text) => Buffer.from(text))));
+  stage.settle();
+  assert.equal(node.peers()[0]?.match, 4);
+  const reply = { kind: "appendReply", from: two, to: one, term: node.term } as const;
+  const hint = { hintIndex: LogIndex(0), hintTerm: Term(0) };
+  stage.act(one, (member) =>
+    member.node.step({ ...reply, rejected: true, index: LogIndex(4), ...hint }),
+  );
+  assert.equal(node.peers()[0]?.match, 0);
+  stage.settle();
+  assert.equal(node.peers()[0]?.match, 4, "it has everything again");
+});
+
 test("answers of strangers depose nobody", () => {
   const stage = stageOf({});
   stage.elect(one);
