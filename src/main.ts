@@ -115,6 +115,12 @@ function onlyAddress(flag: string, urls: readonly ServerUrl[]): Address {
   return first.address;
 }
 
+/** Loaded only when asked for: a server carries nothing of it. */
+async function runBench(args: readonly string[]): Promise<void> {
+  const { runBenchCommand } = await import("../bench/cli.ts");
+  await runBenchCommand(args);
+}
+
 function welcome({ clientUrl }: SoloMember, { self, seed, dataDir }: SoloOptions): void {
   const { name, id, peerUrls } = self;
   const voters = Math.max(1, seed.members.length);
@@ -194,7 +200,13 @@ tuneHeapOfThreads();
 try {
   const args = process.argv.slice(2);
   if (hasOnlyFlags(args)) await runServe(args);
-  else await command({ dev: runDev, member: runMember, serve: runServe }).parseAsync();
+  else
+    await command({
+      dev: runDev,
+      member: runMember,
+      serve: runServe,
+      bench: runBench,
+    }).parseAsync();
 } catch (error) {
   if (
     error instanceof StartError ||

@@ -26,7 +26,8 @@ import type {
 } from "../proto/kv.ts";
 import type { LeaseGrantRequest, LeaseIdRequest } from "../proto/lease.ts";
 import { decodeLeaseGrantRequest, decodeLeaseIdRequest } from "../proto/leaseCodec.ts";
-import { Malformed } from "../proto/reader.ts";
+import { PlainPut } from "../proto/plainPut.ts";
+import { Malformed, viewOf } from "../proto/reader.ts";
 import { type Entry, EntryKind, type Membership } from "../raft/types.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
 import { type BatchOrigin, batchOrigin, CommandKind, forEachCommand } from "./command.ts";
@@ -39,7 +40,7 @@ import { Origins } from "./origins.ts";
 import type { Outcome, RangeResult, TxnResult } from "./outcome.ts";
 import { range } from "./range.ts";
 import { readTxn, txn } from "./txn.ts";
-import { deleteRange, keyRefusal, leaseRefusal, put } from "./writes.ts";
+import { deleteRange, keyRefusal, leaseRefusal, put, putPlain } from "./writes.ts";
 
 export interface ApplierOptions extends StoreOptions {
   readonly gates?: Gates;
@@ -54,6 +55,7 @@ export class Applier {
   readonly lessor: Lessor;
   readonly #origins: Origins;
   readonly #gates: readonly Gate[];
+  readonly #plain = new PlainPut();
   #applied: LogIndex;
   #term: Term;
 
@@ -132,8 +134,14 @@ export class Applier {
     if (!this.#advance(entry) || entry.kind !== EntryKind.normal) return undefined;
     if (!this.#origins.advance(batchOrigin(entry.data))) return undefined;
     const outcomes: Outcome[] = [];
-    forEachCommand(entry.data, (kind, body) => {
-      const outcome = this.#execute(kind, body, wanted);
+    const { data } = entry;
+    // Gates judge whole requests.
+    const arePlain = this.#gates.length === 0;
+    forEachCommand(data, (kind, from, to) => {
+      const isPlain = arePlain && kind === CommandKind.put && this.#plain.read(data, from, to);
+      const outcome = isPlain
+        ? putPlain(this.store, this.#plain, data, wanted)
+        : this.#execute(kind, viewOf(data, from, to - from), wanted);
       if (outcome !== undefined && wanted) outcomes.push(outcome);
     });
     return wanted ? outcomes : undefined;

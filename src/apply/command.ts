@@ -110,10 +110,10 @@ export function batchOrigin(data: Uint8Array): BatchOrigin {
   };
 }
 
-/** Commands in order; bodies are views into `data`. */
+/** Commands in order; the body of each is bytes [from, to) of `data`. */
 export function forEachCommand(
   data: Uint8Array,
-  visit: (kind: CommandKind, body: Uint8Array, position: number) => void,
+  visit: (kind: CommandKind, from: number, to: number) => void,
 ): void {
   const view = viewOf(data);
   const count = view.getUint32(countAt, true);
@@ -124,7 +124,7 @@ export function forEachCommand(
     const from = offset + commandHeaderBytes;
     offset = from + length;
     assert(offset <= data.length, "a command ends within its batch");
-    visit(kind, data.subarray(from, offset), position);
+    visit(kind, from, offset);
   }
   assert(offset === data.length, "a batch holds nothing after its commands");
 }

@@ -1,11 +1,13 @@
 // Put and deleteRange within an open transaction, and what refuses a put before it opens.
 import { noLease } from "../base/brand.ts";
-import { emptyBytes, toLatin1 } from "../base/bytes.ts";
+import { emptyBytes, latin1Of, toLatin1 } from "../base/bytes.ts";
 import { type EtcdError, errKeyNotFound, errLeaseNotFound } from "../base/errors.ts";
 import { keyRange } from "../mvcc/readView.ts";
 import { rowLease, rowValue } from "../mvcc/row.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { DeleteRangeRequest, PutRequest } from "../proto/kv.ts";
+import type { PlainPut } from "../proto/plainPut.ts";
+import { viewOf } from "../proto/reader.ts";
 import type { DeleteRangeResult, PutResult } from "./outcome.ts";
 
 const noRows: readonly Uint8Array[] = [];
@@ -42,6 +44,21 @@ export function put(store: Store, request: PutRequest, wanted: boolean): PutResu
     revision: store.revision,
     prevRow: request.prevKv ? prevRow : undefined,
   };
+}
+
+/** A whole transaction: `plain` of `data`. @returns undefined when the outcome is not wanted. */
+export function putPlain(
+  store: Store,
+  { keyFrom, keyTo, valueFrom, valueTo }: PlainPut,
+  data: Uint8Array,
+  wanted: boolean,
+): PutResult | undefined {
+  const { write } = store;
+  write.begin();
+  const value = viewOf(data, valueFrom, valueTo - valueFrom);
+  write.put(latin1Of(data, keyFrom, keyTo), value, noLease);
+  const revision = write.end();
+  return wanted ? { kind: "put", revision, prevRow: undefined } : undefined;
 }
 
 /** @returns undefined when the outcome is not wanted. */

@@ -46,6 +46,11 @@ export function toLatin1(bytes: Uint8Array): string {
   return latin1Slice.call(bytes, 0, bytes.length);
 }
 
+/** The same for bytes [from, to), without a view of them. */
+export function latin1Of(bytes: Uint8Array, from: number, to: number): string {
+  return latin1Slice.call(bytes, from, to);
+}
+
 /** The bytes of a string made by `toLatin1`. */
 export function fromLatin1(text: string): Uint8Array {
   return Buffer.from(text, "latin1");

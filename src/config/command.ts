@@ -47,6 +47,8 @@ export interface Commands {
   member(config: MemberProcessConfig): Promise<void>;
   /** @param args etcd's flags, as they were written. */
   serve(args: readonly string[]): Promise<void>;
+  /** Everything from its name on, as it was typed: the benchmark knows its flags itself. */
+  bench(args: readonly string[]): Promise<void>;
 }
 
 interface DevFlags {
@@ -80,6 +82,7 @@ export function command(commands: Commands): Command {
   addDev(program, commands);
   addMember(program, commands);
   addServe(program, commands);
+  addBench(program, commands);
   return program;
 }
 
@@ -105,6 +108,22 @@ function flagLines(): readonly string[] {
   return etcdFlags
     .filter(({ use }) => use === "served")
     .map(({ name, fallback }) => `  --${name}${fallback === "" ? "" : ` (default ${fallback})`}`);
+}
+
+function addBench(program: Command, commands: Commands): void {
+  const rows = [
+    ["bench", "load on a cluster, and what it costs", []],
+    ["check", "checks of a running cluster: perf", ["check"]],
+  ] as const;
+  for (const [name, text, first] of rows) {
+    program
+      .command(name)
+      .description(text)
+      .helpOption(false)
+      .allowUnknownOption()
+      .argument("[args...]")
+      .action((args: readonly string[]) => commands.bench([...first, ...args]));
+  }
 }
 
 function addDev(program: Command, commands: Commands): void {

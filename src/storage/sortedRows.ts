@@ -19,6 +19,7 @@ export class SortedRows {
 
   /** @returns the row that was replaced. */
   put(row: EngineRow): EngineRow | undefined {
+    if (this.#append(row)) return undefined;
     const position = Math.min(this.#chunkFor(row.key), this.#chunks.length - 1);
     const chunk = this.#ownChunk(position);
     if (chunk === undefined) {
@@ -64,6 +65,17 @@ export class SortedRows {
   frozen(): readonly (readonly EngineRow[])[] {
     this.#shared = new Set(this.#chunks);
     return [...this.#chunks];
+  }
+
+  /** Keys mostly come in ascending order: then one comparison finds their place. */
+  #append(row: EngineRow): boolean {
+    const position = this.#chunks.length - 1;
+    const last = this.#chunks[position]?.at(-1);
+    if (last === undefined || compareBytes(last.key, row.key) >= 0) return false;
+    const chunk = this.#ownChunk(position);
+    if (chunk === undefined || chunk.length >= chunkRowsMax) this.#chunks.push([row]);
+    else chunk.push(row);
+    return true;
   }
 
   #ownChunk(position: number): EngineRow[] | undefined {

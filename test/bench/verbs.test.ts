@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { projectRoot } from "../support/paths.ts";
+import { projectRoot, serverEntry } from "../support/paths.ts";
 import { Server } from "../support/server.ts";
 
 const run = promisify(execFile);
@@ -115,4 +115,14 @@ test("two clusters are loaded in turn, compared in a table and drawn on a page",
 test("an endpoint that nobody listens on is told in one line", async () => {
   const failing = bench("put", "--endpoints", "127.0.0.1:1");
   await assert.rejects(failing, { code: 1, stderr: /^127\.0\.0\.1:1: connect ECONNREFUSED.*\n$/ });
+});
+
+test("users of the package have the same as `quorlet bench` and `quorlet check perf`", async () => {
+  const usage = await run(process.execPath, [serverEntry, "bench", "put", "--help"]);
+  assert.match(usage.stdout, /--key-space/);
+  await using server = await Server.start({ members: 1 });
+  const check = [serverEntry, "check", "perf", "--endpoints", server.endpoints.join(",")];
+  const short = [...check, "--seconds", "1"];
+  const { stdout } = await run(process.execPath, short).catch((error: { stdout: string }) => error);
+  assert.match(stdout, /: Throughput .* writes\/s\n.*\n.*\n(PASS|FAIL)\n$/);
 });

@@ -14,6 +14,7 @@ async function member(args: readonly string[]): Promise<MemberProcessConfig | st
   const program = command({
     dev: async () => assert.fail("not this command"),
     serve: async () => assert.fail("not this command"),
+    bench: async () => assert.fail("not this command"),
     member: async (settings) => {
       config = settings;
     },

@@ -68,7 +68,9 @@ test("commands of one turn become one batch and get their outcomes by position",
   const data = at(proposed, 0);
   assert.deepEqual(batchOrigin(data), { member: self, incarnation: 3, sequence: 1 });
   const seen: string[] = [];
-  forEachCommand(data, (kind, bytes) => seen.push(`${kind}:${Buffer.from(bytes)}`));
+  forEachCommand(data, (kind, from, to) =>
+    seen.push(`${kind}:${Buffer.from(data.subarray(from, to))}`),
+  );
   assert.deepEqual(seen, ["1:a", "3:bc"]);
   assert.equal(pending.awaits(data), true);
   answerAll(pending.take(data) ?? [], [put(2), put(3)]);
