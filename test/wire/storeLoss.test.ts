@@ -1,0 +1,64 @@
+// A member on real threads and files that is alone, and whose store is lost or damaged when its log no
+// longer reaches back to the beginning: it refuses to start, and says what it still has.
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Cluster, type ClusterOptions, type MemberHandle } from "../../src/quorlet.ts";
+import { KvClient } from "../support/kvClient.ts";
+
+const options: ClusterOptions = {
+  timing: { tickMs: 20, electionTicks: 25, heartbeatTicks: 1 },
+  snapshotEntries: 12,
+  catchUpEntries: 6,
+};
+
+async function withDataDir(act: (dataDir: string) => Promise<void>): Promise<void> {
+  const dataDir = mkdtempSync(join(tmpdir(), "quorlet-loss-"));
+  try {
+    await act(dataDir);
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+/** Each write is an entry of its own, so that logs are cut. */
+async function writeEntries(member: MemberHandle, count: number): Promise<void> {
+  const client = new KvClient(member.endpoint);
+  for (let i = 0; i < count; i++) await client.put(`key${i}`, `value ${i}`.padEnd(2000, "."));
+  client.close();
+}
+
+const losses: Readonly<Record<string, (store: string) => void>> = {
+  missing: (store) => rmSync(store, { recursive: true }),
+  damaged: (store) => {
+    const file = join(store, "data.mdb");
+    const bytes = readFileSync(file);
+    // A row behind the names of tables, wherever they lie.
+    for (let page = 2; page < bytes.length / 4096; page++)
+      bytes.fill(0x5a, page * 4096 + 2000, page * 4096 + 2100);
+    writeFileSync(file, bytes);
+  },
+};
+
+for (const [name, lose] of Object.entries(losses)) {
+  test(`a member alone whose store is ${name} refuses, and says what there is`, () =>
+    withDataDir(async (dataDir) => {
+      {
+        await using cluster = await Cluster.start({ ...options, members: 1, dataDir });
+        const [only] = cluster.members;
+        assert.ok(only);
+        await writeEntries(only, 60);
+      }
+      const [folder] = readdirSync(dataDir).filter((each) => each.startsWith("member-"));
+      lose(join(dataDir, folder ?? "", "store"));
+      const start = Cluster.start({ ...options, members: 1, dataDir });
+      const what = name === "damaged" ? "is damaged at page \\d+, offset \\d+: .*" : "is missing";
+      await assert.rejects(start, {
+        message: new RegExp(
+          `the store \\S+data\\.mdb ${what}; the log is whole from entry \\d+ to \\d+`,
+        ),
+      });
+    }));
+}
