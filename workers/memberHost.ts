@@ -24,6 +24,7 @@ import { SharedDisk } from "../src/storage/sharedDisk.ts";
 import type { StoreHome } from "../src/storage/storeHome.ts";
 import type { TurnedAway } from "../src/transport/handshake.ts";
 import { BindError, binding } from "./bindError.ts";
+import { MemberPages } from "./memberPages.ts";
 import { openStore } from "./openStore.ts";
 import { PeerDoor } from "./peerDoor.ts";
 import { isPermanent } from "./permanent.ts";
@@ -46,6 +47,7 @@ export class MemberHost {
   readonly #embedded: EmbeddedDoor;
   readonly #sockets: WsDoor;
   readonly #peers: PeerDoor;
+  readonly #pages: MemberPages;
   #member: Member | undefined;
   #raftLog: RaftLog | undefined;
   #home: StoreHome | undefined;
@@ -61,7 +63,9 @@ export class MemberHost {
     this.#peers = new PeerDoor(this.#log);
     const requestFlush = (): void => this.#requestTurn();
     const onMistake = (error: unknown): void => this.crash(error);
-    this.#listener = new Listener({ requestFlush, onMistake, log: this.#log });
+    this.#pages = new MemberPages(this.#log, { isTimed: data.metrics === "extensive" });
+    const { stats } = this.#pages;
+    this.#listener = new Listener({ requestFlush, onMistake, log: this.#log, stats });
     this.#embedded = new EmbeddedDoor({ requestFlush, onMistake, self: data.id });
     this.#sockets = new WsDoor({
       attach: (port, limits) => this.#embedded.attach(port, limits),
@@ -136,7 +140,7 @@ export class MemberHost {
     const directory = message.folders?.store;
     this.#home = openStore({ directory, raftLog, owner, log: this.#log });
     this.#openMesh(message);
-    const { link } = this.#peers;
+    const link = this.#pages.watchLink(this.#peers.link);
     const member = bootMember(
       {
         clusterId,
@@ -161,6 +165,8 @@ export class MemberHost {
         requestTurn: () => this.#requestTurn(),
         fail: (error) => this.#fail(error, { permanent: isPermanent(error, "run") }),
         onLeader: ({ leader, role, term }) => {
+          this.#pages.onRole(role === "leader");
+          this.#log.info("leader changed", { leader, role, term });
           this.#post({ kind: "leader", leader, role, term });
           this.#embedded.tellLeader(leader, term);
         },
@@ -172,10 +178,11 @@ export class MemberHost {
     link.onFrame = (from, bytes) => member.handle({ kind: "frame", from, bytes });
     const methods = bindMethods(member);
     const onMistake = (error: unknown): void => this.crash(error);
-    this.#listener.serve(
-      methods,
-      openHttpDoor({ methods, upgrades: this.#sockets.upgrades, onMistake }),
-    );
+    const pages = this.#pages.open(member, MemberId(id));
+    const { stats } = this.#pages;
+    const { upgrades } = this.#sockets;
+    const http = openHttpDoor({ methods, pages, stats, upgrades, onMistake });
+    this.#listener.serve(methods, http);
     this.#embedded.serve(methods);
     this.#ticker = setInterval(() => member.handle({ kind: "tick" }), timing.tickMs);
     const lastIndex = raftLog.lastIndex();
@@ -222,7 +229,9 @@ export class MemberHost {
   #openLog({ folders, members, begunWith, mayCreate }: StartMessage): RaftLog {
     const { id, clusterId } = this.#data;
     return openRaftLog({
-      disk: folders === undefined ? this.#sharedDisk() : new FsLogDisk(folders.log),
+      disk: this.#pages.watchDisk(
+        folders === undefined ? this.#sharedDisk() : new FsLogDisk(folders.log),
+      ),
       clock: systemClock,
       log: this.#log,
       owner: { clusterId, memberId: id },

@@ -30,6 +30,8 @@ export interface MemberThreadData {
   readonly watchProgressMs?: number;
   /** When the log lets go of entries; the member's own bounds where left out. */
   readonly compaction?: Partial<CompactionBounds>;
+  /** "extensive": calls are timed too. */
+  readonly metrics?: "basic" | "extensive";
   readonly logLevel: LogLevel;
   /** Without folders: the log files of earlier lives. Kept by main, see storage/sharedDisk.ts. */
   readonly sharedFiles: SharedFiles;

@@ -5,6 +5,7 @@ import { Http1Server, type UpgradeHandler } from "../gateway/http1.ts";
 import { versionPage } from "../gateway/pages.ts";
 import { Gateway, type Page } from "../gateway/server.ts";
 import type { MethodTable } from "../grpc/call.ts";
+import { GrpcStats } from "../grpc/stats.ts";
 import { systemTimers, type Timers } from "../http2/timers.ts";
 
 export interface HttpDoorOptions {
@@ -16,6 +17,8 @@ export interface HttpDoorOptions {
   readonly pages?: ReadonlyMap<string, Page>;
   /** By path. */
   readonly upgrades?: ReadonlyMap<string, UpgradeHandler>;
+  /** Where calls are counted. */
+  readonly stats?: GrpcStats;
   readonly onMistake: (error: unknown) => void;
 }
 
@@ -31,6 +34,7 @@ export function openHttpDoor(options: HttpDoorOptions): HttpDoor {
     access: options.access ?? openAccess,
     limits: { ...defaultGatewayLimits, ...options.limits },
     timers: options.timers ?? systemTimers,
+    stats: options.stats ?? new GrpcStats(),
     onMistake: options.onMistake,
   });
   return { gateway, http1: new Http1Server({ gateway, upgrades: options.upgrades ?? new Map() }) };

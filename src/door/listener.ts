@@ -6,6 +6,7 @@ import type { Http1Server } from "../gateway/http1.ts";
 import type { MethodTable } from "../grpc/call.ts";
 import { defaultGrpcLimits, type GrpcLimits } from "../grpc/exchange.ts";
 import { GrpcServer } from "../grpc/server.ts";
+import { GrpcStats } from "../grpc/stats.ts";
 import { usualFields } from "../grpc/status.ts";
 import { connectionPreface } from "../http2/frames.ts";
 import { defaultHttp2Limits, type Http2Limits } from "../http2/limits.ts";
@@ -20,6 +21,8 @@ export interface ListenerOptions {
   readonly requestFlush?: () => void;
   readonly http2?: Partial<Http2Limits>;
   readonly grpc?: Partial<GrpcLimits>;
+  /** Where calls are counted. */
+  readonly stats?: GrpcStats;
   readonly timers?: Timers;
   readonly log?: Log;
 }
@@ -89,6 +92,7 @@ export class Listener {
       methods,
       limits: { ...defaultGrpcLimits, ...this.#options.grpc },
       timers,
+      stats: this.#options.stats ?? new GrpcStats(),
       onMistake: this.#options.onMistake ?? throwOn,
     });
     this.#http2 = new Http2Server({

@@ -3,6 +3,7 @@ import { unreachable } from "../base/assert.ts";
 import { errUnknownMethod } from "../base/errors.ts";
 import type { MethodTable } from "../grpc/call.ts";
 import { DeadlineWheel, parseTimeoutMs } from "../grpc/deadlines.ts";
+import type { GrpcStats } from "../grpc/stats.ts";
 import type { Timers } from "../http2/timers.ts";
 import { Access, type AccessRules, strangeHostText } from "./access.ts";
 import { CallEnvironment } from "./environment.ts";
@@ -34,6 +35,7 @@ export interface GatewayParts {
   readonly access: AccessRules;
   readonly limits: GatewayLimits;
   readonly timers: Timers;
+  readonly stats: GrpcStats;
   readonly onMistake: (error: unknown) => void;
 }
 
@@ -57,13 +59,13 @@ export class Gateway {
   readonly #access: Access;
   readonly #environment: CallEnvironment;
 
-  constructor({ methods, pages, access, limits, timers, onMistake }: GatewayParts) {
+  constructor({ methods, pages, access, limits, timers, stats, onMistake }: GatewayParts) {
     this.limits = limits;
     this.#routes = gatewayRoutes(methods);
     this.#pages = pages;
     this.#access = new Access(access);
     const deadlines = new DeadlineWheel(timers);
-    this.#environment = new CallEnvironment({ limits, deadlines, onMistake });
+    this.#environment = new CallEnvironment({ limits, deadlines, stats, onMistake });
   }
 
   /** Headers that the answer gets besides its own. */
@@ -117,7 +119,10 @@ export class Gateway {
     const utf8 = request.query.get("encoding") === "utf8";
     const { messages } = route;
     const environment = this.#environment;
-    return begin(route, { request, reply, messages, environment, timeoutMs, utf8 });
+    const stats = environment.stats.of(route.rpc);
+    stats.started++;
+    environment.stats.client(route.kind, request.header("client-api-version")).calls++;
+    return begin(route, { request, reply, messages, environment, stats, timeoutMs, utf8 });
   }
 }
 

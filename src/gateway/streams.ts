@@ -1,6 +1,6 @@
 // Stream calls over HTTP: the body is a row of JSON messages, the answer one line for each message of
 // the method; or server-sent events, where the client asks for them.
-import { EtcdError, errMessageTooLarge } from "../base/errors.ts";
+import { EtcdError, errMessageTooLarge, StatusCode } from "../base/errors.ts";
 import type { StreamCall, StreamHandler, StreamMethod } from "../grpc/call.ts";
 import type { Deadline, Expiring } from "../grpc/deadlines.ts";
 import { answerFields, type Fields, GatewayMetadata } from "./exchange.ts";
@@ -61,6 +61,8 @@ export class JsonStreamCall extends GatewayMetadata implements StreamCall, Expir
     const text = writeJson(message, messages.response, { utf8 });
     this.#begin();
     const line = `{"result":${text}}\n`;
+    this.#parts.stats.sent++;
+    environment.stats.sentBytes += message.length;
     const taken = reply.write(this.#asEvents ? `data: ${line}\n` : line);
     if (reply.backlogBytes > environment.limits.streamBacklogBytesEnd) {
       reply.abort();
@@ -72,13 +74,15 @@ export class JsonStreamCall extends GatewayMetadata implements StreamCall, Expir
 
   end(): void {
     if (!this.#finish()) return;
+    this.#parts.stats.finish(StatusCode.ok);
     this.#begin();
     this.#parts.reply.end();
   }
 
   fail(error: EtcdError): void {
     if (!this.#finish()) return;
-    const { reply } = this.#parts;
+    const { reply, stats } = this.#parts;
+    stats.finish(error.code);
     if (!this.#begun) {
       refuse(reply, error);
       return;
@@ -142,6 +146,8 @@ export class JsonStreamCall extends GatewayMetadata implements StreamCall, Expir
       const bytes = read?.bytes ?? noBody;
       const { messageBytesMax } = environment.limits;
       if (bytes.length > messageBytesMax) throw errMessageTooLarge(bytes.length, messageBytesMax);
+      this.#parts.stats.received++;
+      environment.stats.receivedBytes += bytes.length;
       this.#handler?.onMessage(bytes);
     });
   }
@@ -162,6 +168,7 @@ export class JsonStreamCall extends GatewayMetadata implements StreamCall, Expir
 
   #cancel(): void {
     if (!this.#finish()) return;
+    this.#parts.stats.finish(StatusCode.canceled);
     this.#cancelled = true;
     this.#guard(() => this.#handler?.onCancel());
   }

@@ -1,8 +1,9 @@
 // One unary call that came as JSON: decoded to the message that gRPC would have carried, answered by
 // the same method.
-import { EtcdError, errMessageTooLarge } from "../base/errors.ts";
+import { EtcdError, errMessageTooLarge, StatusCode } from "../base/errors.ts";
 import type { UnaryCall, UnaryMethod } from "../grpc/call.ts";
 import type { Deadline, Expiring } from "../grpc/deadlines.ts";
+import type { MethodStats } from "../grpc/stats.ts";
 import type { MessageDescriptor, MethodDescriptor } from "../proto/descriptors.ts";
 import type { CallEnvironment } from "./environment.ts";
 import { answerFields, GatewayMetadata, type HttpReply, type HttpRequest } from "./exchange.ts";
@@ -15,6 +16,7 @@ export interface CallParts {
   readonly reply: HttpReply;
   readonly messages: MethodDescriptor;
   readonly environment: CallEnvironment;
+  readonly stats: MethodStats;
   /** Undefined: none. */
   readonly timeoutMs: number | undefined;
   readonly utf8: boolean;
@@ -23,20 +25,25 @@ export interface CallParts {
 const noBytes = new Uint8Array(0);
 
 export function callUnary(method: UnaryMethod, parts: CallParts, body: Buffer): void {
-  const { environment, reply, messages, utf8 } = parts;
+  const { environment, reply, messages, stats, utf8 } = parts;
   let message: Uint8Array;
   try {
     message = environment.reader(utf8).read(body, messages.request)?.bytes ?? noBytes;
   } catch (refusal) {
     if (!(refusal instanceof EtcdError)) throw refusal;
+    stats.finish(refusal.code);
     refuse(reply, refusal);
     return;
   }
   const { messageBytesMax } = environment.limits;
   if (message.length > messageBytesMax) {
-    refuse(reply, errMessageTooLarge(message.length, messageBytesMax));
+    const refusal = errMessageTooLarge(message.length, messageBytesMax);
+    stats.finish(refusal.code);
+    refuse(reply, refusal);
     return;
   }
+  stats.received++;
+  environment.stats.receivedBytes += message.length;
   new JsonUnaryCall(parts).run(method, message);
 }
 
@@ -44,14 +51,16 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
   readonly #reply: HttpReply;
   readonly #response: MessageDescriptor;
   readonly #environment: CallEnvironment;
+  readonly #stats: MethodStats;
   readonly #utf8: boolean;
   #deadline: Deadline | undefined;
 
-  constructor({ request, reply, messages, environment, timeoutMs, utf8 }: CallParts) {
+  constructor({ request, reply, messages, environment, stats, timeoutMs, utf8 }: CallParts) {
     super(request);
     this.#reply = reply;
     this.#response = messages.response;
     this.#environment = environment;
+    this.#stats = stats;
     this.#utf8 = utf8;
     if (timeoutMs !== undefined) this.#deadline = environment.deadlines.add(timeoutMs, this);
   }
@@ -75,17 +84,26 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
   respond(message: Uint8Array): void {
     this.#disarm();
     if (this.#reply.isOver) return;
+    this.#stats.sent++;
+    this.#stats.finish(StatusCode.ok);
+    this.#environment.stats.sentBytes += message.length;
     this.#reply.whole(200, answerFields, writeJson(message, this.#response, { utf8: this.#utf8 }));
   }
 
   fail(error: EtcdError): void {
     this.#disarm();
-    if (!this.#reply.isOver) refuse(this.#reply, error);
+    this.#refuse(error);
   }
 
   onDeadline(): void {
     this.#deadline = undefined;
-    if (!this.#reply.isOver) refuse(this.#reply, errDeadlineExceeded);
+    this.#refuse(errDeadlineExceeded);
+  }
+
+  #refuse(error: EtcdError): void {
+    if (this.#reply.isOver) return;
+    this.#stats.finish(error.code);
+    refuse(this.#reply, error);
   }
 
   #disarm(): void {

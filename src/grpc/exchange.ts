@@ -1,7 +1,9 @@
 // What unary and stream calls share: the request's route and what the server gives to every call.
 import { EtcdError } from "../base/errors.ts";
+import type { Clock } from "../base/ports.ts";
 import type { RequestHead } from "../http2/requestHead.ts";
 import type { DeadlineWheel } from "./deadlines.ts";
+import type { ClientCount, GrpcStats, MethodStats } from "./stats.ts";
 import type { StatusFields } from "./status.ts";
 
 export interface GrpcLimits {
@@ -23,6 +25,9 @@ export interface CallContext {
   readonly status: StatusFields;
   /** Flag 0 and a length; see `messagePrefix`. */
   readonly prefix: Buffer;
+  readonly stats: GrpcStats;
+  /** Of the door, for timed calls. */
+  readonly clock: Clock;
   /** A method threw: never swallowed. The call was reset before. */
   readonly onMistake: (error: unknown) => void;
 }
@@ -31,6 +36,8 @@ export interface CallContext {
 export interface CallHead {
   readonly context: CallContext;
   readonly head: RequestHead;
+  readonly stats: MethodStats;
+  readonly client: ClientCount;
   /** Undefined: no deadline. */
   readonly timeoutMs: number | undefined;
 }

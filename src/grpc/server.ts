@@ -14,6 +14,7 @@ import {
   errMalformedTimeout,
   errNoDecompressor,
 } from "./refusals.ts";
+import { GrpcStats } from "./stats.ts";
 import { StatusFields } from "./status.ts";
 import { StreamExchange } from "./streaming.ts";
 import { UnaryExchange } from "./unary.ts";
@@ -22,6 +23,8 @@ export interface GrpcServerOptions {
   readonly methods: MethodTable;
   readonly limits: GrpcLimits;
   readonly timers: Timers;
+  /** Where calls are counted. */
+  readonly stats?: GrpcStats;
   /** A method threw something other than a refusal. May throw: nothing here catches it. */
   readonly onMistake: (error: unknown) => void;
 }
@@ -32,7 +35,7 @@ export class GrpcServer implements RequestHandler {
   readonly #context: CallContext;
 
   constructor(options: GrpcServerOptions) {
-    const { methods, limits, timers, onMistake } = options;
+    const { methods, limits, timers, stats, onMistake } = options;
     this.#methods = methods;
     const paths = [...methods.unary.keys(), ...methods.stream.keys()];
     this.#services = new Set(paths.map((path) => splitPath(path)?.service ?? ""));
@@ -41,6 +44,8 @@ export class GrpcServer implements RequestHandler {
       deadlines: new DeadlineWheel(timers),
       status: new StatusFields(),
       prefix: Buffer.alloc(messagePrefixBytes),
+      stats: stats ?? new GrpcStats(),
+      clock: timers,
       onMistake,
     };
   }
@@ -50,12 +55,20 @@ export class GrpcServer implements RequestHandler {
     if (refusal !== undefined) return this.#refused(refusal.error, refusal.httpStatus);
     const timeoutText = head.get("grpc-timeout");
     const timeoutMs = timeoutText === undefined ? undefined : parseTimeoutMs(timeoutText);
-    const call: CallHead = { context: this.#context, head, timeoutMs };
     const unary = this.#methods.unary.get(head.path);
-    if (unary !== undefined) return new UnaryRoute(call, unary);
+    if (unary !== undefined) return new UnaryRoute(this.#callHead(head, "unary", timeoutMs), unary);
     const stream = this.#methods.stream.get(head.path);
-    if (stream !== undefined) return new StreamRoute(call, stream);
+    if (stream !== undefined) {
+      return new StreamRoute(this.#callHead(head, "stream", timeoutMs), stream);
+    }
     return this.#refused(this.#notServed(head.path), 200);
+  }
+
+  #callHead(head: RequestHead, kind: "unary" | "stream", timeoutMs: number | undefined): CallHead {
+    const context = this.#context;
+    const stats = context.stats.of(head.path);
+    const client = context.stats.client(kind, head.get("client-api-version"));
+    return { context, head, timeoutMs, stats, client };
   }
 
   #notServed(path: string): EtcdError {

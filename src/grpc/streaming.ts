@@ -1,5 +1,5 @@
 // One stream call: messages in both directions, with a bounded backlog towards the client.
-import type { EtcdError } from "../base/errors.ts";
+import { type EtcdError, StatusCode } from "../base/errors.ts";
 import { ErrorCode } from "../http2/frames.ts";
 import type { Http2Stream, StreamReceiver } from "../http2/stream.ts";
 import type { StreamCall, StreamHandler, StreamMethod } from "./call.ts";
@@ -23,7 +23,9 @@ export class StreamExchange implements StreamCall, StreamReceiver, MessageSink, 
     this.#call = call;
     this.#stream = stream;
     this.#reader = new MessageReader(call.context.limits);
-    const { timeoutMs, context } = call;
+    const { timeoutMs, context, stats, client } = call;
+    stats.started++;
+    client.calls++;
     if (timeoutMs !== undefined) this.#deadline = context.deadlines.add(timeoutMs, this);
   }
 
@@ -53,6 +55,9 @@ export class StreamExchange implements StreamCall, StreamReceiver, MessageSink, 
       this.#breakOff(errAnswerBacklog);
       return false;
     }
+    const { context, stats } = this.#call;
+    stats.sent++;
+    context.stats.sentBytes += message.length;
     const limitBytes = this.#call.context.limits.streamBacklogBytesMax;
     if (this.#stream.backlogBytes <= limitBytes) return true;
     this.#backlogged = true;
@@ -61,7 +66,9 @@ export class StreamExchange implements StreamCall, StreamReceiver, MessageSink, 
   }
 
   end(): void {
-    if (this.#claimEnd()) this.#stream.end();
+    if (!this.#claimEnd()) return;
+    this.#call.stats.finish(StatusCode.ok);
+    this.#stream.end();
   }
 
   fail(error: EtcdError): void {
@@ -78,6 +85,9 @@ export class StreamExchange implements StreamCall, StreamReceiver, MessageSink, 
   }
 
   onMessage(message: Buffer): boolean {
+    const { context, stats } = this.#call;
+    stats.received++;
+    context.stats.receivedBytes += message.length;
     try {
       this.#handler?.onMessage(message);
     } catch (thrown) {
@@ -95,6 +105,7 @@ export class StreamExchange implements StreamCall, StreamReceiver, MessageSink, 
   onAborted(): void {
     // An ending that still waited for the backlog needs no word: the method is done with it.
     if (this.#ended) return;
+    this.#call.stats.finish(StatusCode.canceled);
     this.#cancel();
     this.#guard(() => this.#handler?.onCancel());
   }
@@ -135,6 +146,7 @@ export class StreamExchange implements StreamCall, StreamReceiver, MessageSink, 
   }
 
   #endWith(error: EtcdError): void {
+    this.#call.stats.finish(error.code);
     this.#stream.endWith(this.#call.context.status.of(error), 200);
   }
 

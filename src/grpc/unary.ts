@@ -1,6 +1,6 @@
 // One unary call: a single message in, a single answer out.
 import { assert } from "../base/assert.ts";
-import type { EtcdError } from "../base/errors.ts";
+import { type EtcdError, StatusCode } from "../base/errors.ts";
 import { ErrorCode } from "../http2/frames.ts";
 import type { Http2Stream, StreamReceiver } from "../http2/stream.ts";
 import type { UnaryCall, UnaryMethod } from "./call.ts";
@@ -31,12 +31,16 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
   #deadline: Deadline | undefined;
   #answered = false;
   #cancelled = false;
+  readonly #startMs: number;
 
   constructor(call: CallHead, method: UnaryMethod, stream: Http2Stream) {
     this.#call = call;
     this.#method = method;
     this.#stream = stream;
-    const { timeoutMs, context } = call;
+    const { timeoutMs, context, stats, client } = call;
+    stats.started++;
+    client.calls++;
+    this.#startMs = context.stats.isTimed ? context.clock.nowMs() : 0;
     if (timeoutMs !== undefined) this.#deadline = context.deadlines.add(timeoutMs, this);
   }
 
@@ -50,8 +54,14 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
 
   respond(message: Uint8Array): void {
     if (!this.#claimAnswer()) return;
-    if (this.#stream.respond(messagePrefix(this.#call.context, message.length), message)) return;
-    this.#endWith(errAnswerBacklog);
+    const { context, stats } = this.#call;
+    if (!this.#stream.respond(messagePrefix(context, message.length), message)) {
+      this.#endWith(errAnswerBacklog);
+      return;
+    }
+    stats.sent++;
+    context.stats.sentBytes += message.length;
+    this.#count(StatusCode.ok);
   }
 
   fail(error: EtcdError): void {
@@ -89,6 +99,7 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
   }
 
   onAborted(): void {
+    if (!this.#answered) this.#count(StatusCode.canceled);
     this.#cancelled = true;
     this.#disarm();
   }
@@ -124,6 +135,9 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
   }
 
   #dispatch(message: Buffer): void {
+    const { context, stats } = this.#call;
+    stats.received++;
+    context.stats.receivedBytes += message.length;
     try {
       this.#method(this, message);
     } catch (thrown) {
@@ -152,7 +166,15 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
     return true;
   }
 
+  #count(code: StatusCode): void {
+    const { context, stats } = this.#call;
+    stats.finish(code);
+    if (!context.stats.isTimed) return;
+    stats.handling.observe((context.clock.nowMs() - this.#startMs) / 1000);
+  }
+
   #endWith(error: EtcdError): void {
+    this.#count(error.code);
     this.#stream.endWith(this.#call.context.status.of(error), 200);
   }
 

@@ -24,6 +24,7 @@ import { Outbox } from "./outbox.ts";
 import { answerAll, Pending } from "./pending.ts";
 import { Pump } from "./pump.ts";
 import { Reads } from "./reads.ts";
+import { refusing } from "./refusing.ts";
 import type { Roster } from "./roster.ts";
 import type {
   ChangeCompletion,
@@ -37,6 +38,7 @@ import type {
   TransferCompletion,
 } from "./service.ts";
 import { StoreWriter } from "./storeWriter.ts";
+import { type MemberNumbers, MemberTally, numbersOf } from "./tally.ts";
 import type { Watches } from "./watches.ts";
 
 /** Applied but unwritten changes above this stop new proposals until the store caught up. */
@@ -72,6 +74,7 @@ export class Member implements MemberService {
   readonly #leases: Leases;
   readonly #propose = (datas: readonly Uint8Array[]): void => void this.#raft.propose(datas);
   readonly #askReadIndex = (requestId: number): void => this.#raft.readIndex(requestId);
+  readonly #tally = new MemberTally();
   #leader: MemberId = noMember;
   #leaderTerm = -1;
   #badFrames = 0;
@@ -93,6 +96,7 @@ export class Member implements MemberService {
       incarnation: config.incarnation,
       waitTicksMax,
       resendTicksMin: 2 * config.timing.electionTicks,
+      onBatch: (commands) => this.#tally.batchCommands.observe(commands),
     });
     this.#reads = new Reads({
       incarnation: config.incarnation,
@@ -283,6 +287,14 @@ export class Member implements MemberService {
     };
   }
 
+  /** For metrics. */
+  numbers(): MemberNumbers {
+    return numbersOf({
+      ...{ status: this.status(), tally: this.#tally, applier: this.#applier, hub: this.#hub },
+      ...{ pending: this.#pending, reads: this.#reads },
+    });
+  }
+
   members(): readonly MemberInfo[] {
     return this.#cluster.roster.list();
   }
@@ -320,6 +332,7 @@ export class Member implements MemberService {
       engine: this.#ports.home.engine,
       source: this.#applier,
       onDone: (error) => this.#onBatchWritten(error),
+      flushSec: this.#tally.storeFlushSec,
     });
   }
 
@@ -382,6 +395,7 @@ export class Member implements MemberService {
   }
 
   #apply(entries: readonly Entry[]): void {
+    const startMs = this.#ports.clock.nowMs();
     for (const entry of entries) {
       if (entry.kind !== EntryKind.normal) {
         if (entry.kind === EntryKind.membership) this.#cluster.apply(entry);
@@ -397,6 +411,7 @@ export class Member implements MemberService {
         this.#ports.requestTurn();
       } else answerAll(this.#pending.take(entry.data) ?? [], outcomes);
     }
+    this.#tally.onApplied(entries.length, this.#ports.clock.nowMs() - startMs, this.#ports.log);
     this.#reads.onApplied(this.#applier.applied);
     this.#compaction.onApplied(entries);
   }
@@ -434,6 +449,7 @@ export class Member implements MemberService {
     this.#leaderTerm = term;
     this.#cluster.onLeader(leader);
     if (leader !== noMember) {
+      this.#tally.leaderChanges++;
       this.#pending.onLeader(this.#propose);
       this.#reads.onLeader(this.#askReadIndex);
       this.#pump.drain();
@@ -459,11 +475,4 @@ export class Member implements MemberService {
     this.#cluster.refuseAll(errStopped);
     this.#hub.stop();
   }
-}
-
-function refusing({ revision }: StateReader): StateReader {
-  const refuse = (): never => {
-    throw errNoLeader;
-  };
-  return { revision, range: refuse, readTxn: refuse };
 }

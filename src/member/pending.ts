@@ -58,16 +58,26 @@ export class Pending {
   #tick = 0;
   #electionTick = Number.NEGATIVE_INFINITY;
 
+  #failedCount = 0;
+  readonly #onBatch: ((commands: number) => void) | undefined;
+
   constructor(options: {
+    onBatch?: (commands: number) => void;
     self: MemberId;
     incarnation: number;
     waitTicksMax: number;
     resendTicksMin: number;
   }) {
+    this.#onBatch = options.onBatch;
     this.#self = options.self;
     this.#incarnation = options.incarnation;
     this.#waitTicksMax = options.waitTicksMax;
     this.#resendTicksMin = options.resendTicksMin;
+  }
+
+  /** Commands that got no outcome in time, in this life. */
+  get failedCount(): number {
+    return this.#failedCount;
   }
 
   /** Commands without an outcome yet. */
@@ -198,6 +208,7 @@ export class Pending {
   }
 
   #closeOpen(): Batch {
+    this.#onBatch?.(this.#collected.length);
     this.#sequence++;
     const origin = {
       member: this.#self,
@@ -229,6 +240,7 @@ export class Pending {
   }
 
   #refuseLate(batch: Batch): void {
+    this.#failedCount += batch.completions.length;
     this.#uncount(batch);
     refuseAll(batch.completions, this.#timeoutError(batch));
   }

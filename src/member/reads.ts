@@ -48,12 +48,18 @@ export class Reads {
   #lastRequestId: number;
   #count = 0;
   #tick = 0;
+  #failedCount = 0;
 
   /** @param options.incarnation differs from that of any recent life of this member. */
   constructor(options: { incarnation: number; waitTicksMax: number; retryTicks: number }) {
     this.#lastRequestId = (options.incarnation % livesApart) * idsPerLife;
     this.#waitTicksMax = options.waitTicksMax;
     this.#retryTicks = options.retryTicks;
+  }
+
+  /** Reads that were refused, in this life. */
+  get failedCount(): number {
+    return this.#failedCount;
   }
 
   /** Reads without an answer yet. */
@@ -186,6 +192,7 @@ export class Reads {
   }
 
   #refuse(completions: readonly ReadCompletion[], error: EtcdError): void {
+    this.#failedCount += completions.length;
     this.#count -= completions.length;
     for (const completion of completions) completion.onRefused(error);
   }

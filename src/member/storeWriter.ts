@@ -1,4 +1,5 @@
 // When applied changes go to the store: in batches, one under way at a time, behind the answers.
+import type { Histogram } from "../base/histogram.ts";
 import type { Clock } from "../base/ports.ts";
 import type { Engine, EngineBatch } from "../storage/engine.ts";
 
@@ -22,6 +23,7 @@ export class StoreWriter {
   readonly #engine: Engine;
   readonly #source: ChangeSource;
   readonly #onDone: (error: Error | undefined) => void;
+  readonly #flushSec: Histogram | undefined;
   #taken = 0;
   #written = 0;
   #lastFlushMs: number;
@@ -31,7 +33,10 @@ export class StoreWriter {
     engine: Engine;
     source: ChangeSource;
     onDone: (error: Error | undefined) => void;
+    /** Gets how long each batch took. */
+    flushSec?: Histogram;
   }) {
+    this.#flushSec = parts.flushSec;
     this.#clock = parts.clock;
     this.#engine = parts.engine;
     this.#source = parts.source;
@@ -65,6 +70,7 @@ export class StoreWriter {
     this.#taken++;
     this.#lastFlushMs = nowMs;
     this.#engine.submit(batch, (error) => {
+      this.#flushSec?.observe((this.#clock.nowMs() - nowMs) / 1000);
       if (error === undefined) {
         this.#written++;
         this.#source.batchWritten();

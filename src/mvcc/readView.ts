@@ -59,6 +59,7 @@ export class ReadView {
     const current = this.#state.revision;
     const refusal = this.refusalAt(query.revision);
     if (refusal !== undefined) throw refusal;
+    this.#state.counters.ranges++;
     const revision = query.revision <= 0 ? current : query.revision;
     if (query.rangeEnd.length === 0) return this.#point(query, revision);
     const range = keyRange(query.key, query.rangeEnd);

@@ -1,6 +1,8 @@
 // What the files of this room share: the one mutable record of a store. Nobody outside sees it.
+
 import type { Revision } from "../base/brand.ts";
 import type { Engine } from "../storage/engine.ts";
+import { StoreCounters } from "./counters.ts";
 import { mixBytes, mixWord } from "./digest.ts";
 import type { Index } from "./index.ts";
 import type { LeaseIndex } from "./leases.ts";
@@ -32,6 +34,7 @@ export class StoreState {
   readonly writer: RowWriter;
   readonly leases: LeaseIndex;
   readonly sinks: ChangeSink[] = [];
+  readonly counters = new StoreCounters();
   /** Current main revision; within a transaction its own from the first change on. */
   revision: number;
   /** Last compacted revision; -1 when never. */

@@ -5,6 +5,7 @@ import { toLatin1 } from "../base/bytes.ts";
 import type { EtcdError } from "../base/errors.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
 import { Compaction } from "./compaction.ts";
+import type { StoreCounters } from "./counters.ts";
 import { finished } from "./digest.ts";
 import { HashRun } from "./hash.ts";
 import { type VisitRow, visitHistory } from "./history.ts";
@@ -91,6 +92,10 @@ export class Store {
   /** Applied index and term of the last batch that was taken, at boot of the last that was written. */
   get savedApplied(): Applied {
     return this.#applied;
+  }
+
+  get counters(): StoreCounters {
+    return this.#state.counters;
   }
 
   /** Keys, dead ones with history included. */

@@ -50,6 +50,8 @@ export class WriteTxn {
     const state = this.#state;
     const main = this.#before + 1;
     const sub = this.#sub++;
+    state.counters.puts++;
+    state.counters.putBytes += key.length + value.length;
     const entry = state.index.put(key, main, sub);
     const place = state.writer.put(entry, value, lease);
     state.revision = main;
@@ -67,6 +69,7 @@ export class WriteTxn {
    * @returns how many there were.
    */
   deleteRange(range: KeyRange, deletedRows?: Uint8Array[]): number {
+    this.#state.counters.deletes++;
     const doomed: KeyIndex[] = [];
     this.#state.index.visit(range, (entry) => {
       if (entry.alive) doomed.push(entry);
@@ -81,6 +84,7 @@ export class WriteTxn {
 
   /** Deletes one key (latin1). @returns how many there were, 0 or 1. */
   deleteKey(key: string, deletedRows?: Uint8Array[]): number {
+    this.#state.counters.deletes++;
     const entry = this.#state.index.get(key);
     if (entry === undefined || !entry.alive) return 0;
     deletedRows?.push(this.#state.rows.read(entry.main, entry.sub));
@@ -94,6 +98,7 @@ export class WriteTxn {
     this.#open = false;
     const changes = this.#changes;
     this.#changes = undefined;
+    if (this.#sub > 1) this.#state.counters.txns++;
     if (this.#sub > 0 && changes !== undefined) {
       const revision = Revision(this.#state.revision);
       for (const sink of this.#state.sinks) sink.onChanges(revision, changes);

@@ -79,6 +79,11 @@ export function findMethod(path: string): MethodDescriptor | undefined {
   return catalogue().methods.get(path);
 }
 
+/** All methods by path. */
+export function methodDescriptors(): ReadonlyMap<string, MethodDescriptor> {
+  return catalogue().methods;
+}
+
 /** All files; what one imports comes before it. */
 export function descriptorFiles(): readonly FileDescriptor[] {
   return catalogue().files;

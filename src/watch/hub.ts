@@ -61,6 +61,7 @@ export class WatchHub implements StreamHost {
   #store: Store;
   #stopListening: (() => void) | undefined;
   #watcherCount = 0;
+  #eventCount = 0;
   #keyBytes = 0;
   /** Spans with fresh changes, and the last revision that came. */
   #fresh: Span[] = [];
@@ -85,6 +86,15 @@ export class WatchHub implements StreamHost {
       onCaughtUp: (watcher) => this.#goLive(watcher),
       coding: this.#coding,
     });
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  /** Events handed to streams in this life. */
+  get eventCount(): number {
+    return this.#eventCount;
   }
 
   get watcherCount(): number {
@@ -298,6 +308,7 @@ export class WatchHub implements StreamHost {
         this.#fallBehind(watcher, message.first);
         return bytes;
       }
+      this.#eventCount += message.events.length;
       if (!stream.sink.onEvents(watcher.id, message)) stream.stalled = true;
       watcher.spoke = true;
       within = message.fragment;
