@@ -11,6 +11,7 @@ import { openHttpDoor } from "../src/door/httpDoor.ts";
 import { Listener } from "../src/door/listener.ts";
 import { WsDoor } from "../src/door/wsDoor.ts";
 import { bindMethods } from "../src/grpc/bind.ts";
+import { withReflection } from "../src/grpc/reflection.ts";
 import { bootMember } from "../src/member/boot.ts";
 import type { Member } from "../src/member/member.ts";
 import type { LinkInfo } from "../src/member/roster.ts";
@@ -24,6 +25,7 @@ import { SharedDisk } from "../src/storage/sharedDisk.ts";
 import type { StoreHome } from "../src/storage/storeHome.ts";
 import type { TurnedAway } from "../src/transport/handshake.ts";
 import { BindError, binding } from "./bindError.ts";
+import { accessOf, bindClientDoor } from "./clientDoor.ts";
 import { MemberPages } from "./memberPages.ts";
 import { openStore } from "./openStore.ts";
 import { PeerDoor } from "./peerDoor.ts";
@@ -117,8 +119,8 @@ export class MemberHost {
   }
 
   async #bind(): Promise<number> {
-    const { listen, mesh } = this.#data;
-    const { port } = await binding(listen, this.#listener.listen(listen));
+    const { listen, mesh, door } = this.#data;
+    const port = await bindClientDoor(this.#listener, listen, door);
     if (mesh !== undefined) await binding(mesh.listen, this.#peers.listen(mesh.listen));
     return port;
   }
@@ -176,12 +178,13 @@ export class MemberHost {
     );
     this.#member = member;
     link.onFrame = (from, bytes) => member.handle({ kind: "frame", from, bytes });
-    const methods = bindMethods(member);
+    const methods = withReflection(bindMethods(member));
     const onMistake = (error: unknown): void => this.crash(error);
     const pages = this.#pages.open(member, MemberId(id));
     const { stats } = this.#pages;
     const { upgrades } = this.#sockets;
-    const http = openHttpDoor({ methods, pages, stats, upgrades, onMistake });
+    const access = accessOf(this.#data.door);
+    const http = openHttpDoor({ methods, pages, stats, upgrades, access, onMistake });
     this.#listener.serve(methods, http);
     this.#embedded.serve(methods);
     this.#ticker = setInterval(() => member.handle({ kind: "tick" }), timing.tickMs);

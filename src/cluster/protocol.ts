@@ -16,6 +16,29 @@ export interface MeshDoor {
   readonly url: string;
 }
 
+/** How clients are met; what is left out is as open as etcd's defaults. */
+export interface ClientDoor {
+  /** Files in PEM, read again when they change; the same rules for every address. */
+  readonly tls?: {
+    readonly certFile: string;
+    readonly keyFile: string;
+    readonly trustedCaFile?: string;
+    readonly clientCertAuth?: boolean;
+    readonly crlFile?: string;
+    readonly cipherSuites?: readonly string[];
+    readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+    readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
+  };
+  /** A certificate of its own making, where no files are named. */
+  readonly autoTls?: boolean;
+  /** HTTP/1 goes here; `listen` is left with gRPC. */
+  readonly listenHttp?: Address;
+  /** Unix sockets that serve everything. */
+  readonly unixPaths?: readonly string[];
+  readonly cors?: readonly string[];
+  readonly hostWhitelist?: readonly string[];
+}
+
 /** Given to the thread at its birth. Ids are plain bigints: brands do not cross threads. */
 export interface MemberThreadData {
   readonly name: string;
@@ -23,6 +46,7 @@ export interface MemberThreadData {
   readonly clusterId: bigint;
   /** The client door. */
   readonly listen: Address;
+  readonly door?: ClientDoor;
   /** Missing: all members are in this process. */
   readonly mesh?: MeshDoor;
   readonly timing: MemberTiming;

@@ -92,8 +92,8 @@ export class Http1Server {
 
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on("error", () => socket.destroy());
-    const { path } = new Http1Request(request);
-    const handler = this.#upgrades.get(path);
+    const asked = new Http1Request(request);
+    const handler = this.#gateway.isStrange(asked) ? undefined : this.#upgrades.get(asked.path);
     if (handler === undefined) socket.end(upgradeRefusal, () => socket.destroy());
     else handler(request, socket, head);
   }

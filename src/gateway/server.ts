@@ -73,6 +73,16 @@ export class Gateway {
     return this.#access.corsFields(request);
   }
 
+  /** Asked under a name that is not on the list. */
+  isStrange(request: HttpRequest): boolean {
+    return this.#access.strangeHost(request) !== undefined;
+  }
+
+  /** Whether the path is that of a page, or below that of the API. */
+  knows(path: string): boolean {
+    return path.startsWith(apiPrefix) || this.#pages.has(path);
+  }
+
   /** Begins to answer. @returns what is to be done with the body. */
   handle(request: HttpRequest, reply: HttpReply): BodyWanted {
     const strange = this.#access.strangeHost(request);

@@ -36,6 +36,8 @@ export interface CallContext {
 export interface CallHead {
   readonly context: CallContext;
   readonly head: RequestHead;
+  /** Messages with flag 1 are compressed so. */
+  readonly isGzip: boolean;
   readonly stats: MethodStats;
   readonly client: ClientCount;
   /** Undefined: no deadline. */

@@ -1,7 +1,14 @@
 // gRPC message framing: a flag byte, a length of 4 bytes, the message; cut anywhere by DATA frames.
-import { type EtcdError, errMessageTooLarge } from "../base/errors.ts";
+import { gunzipSync } from "node:zlib";
+import { EtcdError, errMessageTooLarge } from "../base/errors.ts";
 import type { Http2Stream } from "../http2/stream.ts";
-import { errCompressedFlag, errPayloadFormat, errRequestBacklog } from "./refusals.ts";
+import {
+  errCompressedFlag,
+  errDecompress,
+  errPayloadFormat,
+  errRequestBacklog,
+  errUnfoldsTooLarge,
+} from "./refusals.ts";
 
 export const messagePrefixBytes = 5;
 const firstBodyBytes = 16_384;
@@ -16,9 +23,10 @@ export function prefixRefusal(
   flag: number,
   lengthBytes: number,
   messageBytesMax: number,
+  isGzip = false,
 ): EtcdError | undefined {
   if (lengthBytes > messageBytesMax) return errMessageTooLarge(lengthBytes, messageBytesMax);
-  if (flag === 0) return undefined;
+  if (flag === 0 || (flag === 1 && isGzip)) return undefined;
   return flag === 1 ? errCompressedFlag : errPayloadFormat(flag);
 }
 
@@ -26,14 +34,17 @@ const noBody = Buffer.alloc(0);
 
 export class MessageReader {
   readonly #messageBytesMax: number;
+  readonly #isGzip: boolean;
   readonly #prefix = Buffer.allocUnsafe(messagePrefixBytes);
   #prefixHave = 0;
   #length = 0;
   #body: Buffer = noBody;
   #bodyHave = 0;
 
-  constructor(options: { readonly messageBytesMax: number }) {
+  /** @param isGzip the call says that its messages may be compressed. */
+  constructor(options: { readonly messageBytesMax: number }, isGzip = false) {
     this.#messageBytesMax = options.messageBytesMax;
+    this.#isGzip = isGzip;
   }
 
   /** True between messages. */
@@ -74,7 +85,9 @@ export class MessageReader {
       if (this.#bodyHave === 0 && to - at >= this.#length) {
         const next = at + this.#length;
         this.#prefixHave = 0;
-        if (!parts.sink.onMessage(bytes.subarray(at, next))) return undefined;
+        const message = this.#plain(bytes.subarray(at, next));
+        if (message instanceof EtcdError) return message;
+        if (!parts.sink.onMessage(message)) return undefined;
         at = next;
         continue;
       }
@@ -86,9 +99,22 @@ export class MessageReader {
       if (this.#bodyHave < this.#length) return undefined;
       const body = this.#takeBody();
       parts.stream.settle();
-      if (!parts.sink.onMessage(body)) return undefined;
+      const message = this.#plain(body);
+      if (message instanceof EtcdError) return message;
+      if (!parts.sink.onMessage(message)) return undefined;
     }
     return undefined;
+  }
+
+  // What was compressed unfolds at most to the longest message: a bomb costs no more than that.
+  #plain(message: Buffer): Buffer | EtcdError {
+    if (this.#prefix[0] !== 1) return message;
+    try {
+      return gunzipSync(message, { maxOutputLength: this.#messageBytesMax });
+    } catch (error) {
+      const isBomb = error instanceof RangeError;
+      return isBomb ? errUnfoldsTooLarge(this.#messageBytesMax) : errDecompress(error);
+    }
   }
 
   #takePrefix(bytes: Buffer, from: number, to: number): number {
@@ -102,7 +128,8 @@ export class MessageReader {
 
   #judge(): EtcdError | undefined {
     this.#length = this.#prefix.readUInt32BE(1);
-    return prefixRefusal(this.#prefix[0] ?? 0, this.#length, this.#messageBytesMax);
+    const flag = this.#prefix[0] ?? 0;
+    return prefixRefusal(flag, this.#length, this.#messageBytesMax, this.#isGzip);
   }
 
   // The buffer follows what has arrived, not what was announced, and doubles: a prefix is cheap to send.

@@ -33,6 +33,13 @@ export const errRequestBacklog = new EtcdError(
 export const errNotUnary = new EtcdError(unimplemented, "grpc: the method is a stream");
 export const errNotStream = new EtcdError(unimplemented, "grpc: the method is not a stream");
 
+export const errUnfoldsTooLarge = (bytesMax: number): EtcdError =>
+  new EtcdError(
+    resourceExhausted,
+    `grpc: received message after decompression larger than max ${bytesMax}`,
+  );
+export const errDecompress = (why: unknown): EtcdError =>
+  new EtcdError(internal, `grpc: failed to decompress the received message: ${why}`);
 export const errPayloadFormat = (format: number): EtcdError =>
   new EtcdError(internal, `grpc: received unexpected payload format ${format}`);
 export const errNoDecompressor = (encoding: string): EtcdError =>

@@ -68,7 +68,8 @@ export class GrpcServer implements RequestHandler {
     const context = this.#context;
     const stats = context.stats.of(head.path);
     const client = context.stats.client(kind, head.get("client-api-version"));
-    return { context, head, timeoutMs, stats, client };
+    const isGzip = head.get("grpc-encoding") === "gzip";
+    return { context, head, timeoutMs, isGzip, stats, client };
   }
 
   #notServed(path: string): EtcdError {
@@ -145,7 +146,8 @@ function headRefusal(head: RequestHead): HeadRefusal | undefined {
     return { error: errMalformedTimeout(timeout), httpStatus: 400 };
   }
   const encoding = head.get("grpc-encoding") ?? "identity";
-  if (encoding !== "identity") return { error: errNoDecompressor(encoding), httpStatus: 200 };
+  if (encoding !== "identity" && encoding !== "gzip")
+    return { error: errNoDecompressor(encoding), httpStatus: 200 };
   return undefined;
 }
 

@@ -22,7 +22,7 @@ export class StreamExchange implements StreamCall, StreamReceiver, MessageSink, 
   constructor(call: CallHead, stream: Http2Stream) {
     this.#call = call;
     this.#stream = stream;
-    this.#reader = new MessageReader(call.context.limits);
+    this.#reader = new MessageReader(call.context.limits, call.isGzip);
     const { timeoutMs, context, stats, client } = call;
     stats.started++;
     client.calls++;

@@ -112,7 +112,7 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
   }
 
   #onPart(bytes: Buffer, from: number, to: number, ended: boolean): void {
-    this.#reader ??= new MessageReader(this.#call.context.limits);
+    this.#reader ??= new MessageReader(this.#call.context.limits, this.#call.isGzip);
     const refusal = this.#reader.push(bytes, from, to, { stream: this.#stream, sink: this });
     if (this.#answered) return;
     if (refusal !== undefined) {

@@ -216,6 +216,10 @@ export class Requests implements StreamHost {
     return this.#parts.sender.write(stream, prefix, body);
   }
 
+  begin(stream: Http2Stream, fields: Uint8Array): void {
+    this.#parts.sender.begin(stream, fields);
+  }
+
   end(stream: Http2Stream, ending: Ending): void {
     this.#parts.sender.end(stream, ending);
   }

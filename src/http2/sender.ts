@@ -92,6 +92,14 @@ export class Sender {
     return true;
   }
 
+  /** Sends a head that is not the usual one. */
+  begin(stream: Http2Stream, fields: Uint8Array): void {
+    stream.headSent = true;
+    const block = this.#blocks.trailersWith(fields);
+    this.#out.frame(FrameType.headers, Flag.endHeaders, stream.id, block);
+    this.#host.onOutput();
+  }
+
   end(stream: Http2Stream, ending: Ending): void {
     stream.ending = ending;
     if (stream.backlogBytes === 0) this.#finish(stream, ending);
@@ -236,6 +244,11 @@ export class Sender {
   }
 
   #finish(stream: Http2Stream, ending: Ending): void {
+    if (ending.kind === "plain") {
+      this.#out.begin(FrameType.data, Flag.endStream, stream.id, 0);
+      this.#host.onAnswered(stream);
+      return;
+    }
     const usual = ending.kind === "usual";
     if (usual) this.#sendHead(stream);
     const block = usual ? this.#blocks.trailers() : this.#lastBlock(stream, ending);

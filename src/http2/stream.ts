@@ -42,6 +42,7 @@ export interface Unfinished {
 export interface StreamHost {
   respond(stream: Http2Stream, prefix: Uint8Array, body: Uint8Array): boolean;
   write(stream: Http2Stream, prefix: Uint8Array, body: Uint8Array): boolean;
+  begin(stream: Http2Stream, fields: Uint8Array): void;
   end(stream: Http2Stream, ending: Ending): void;
   reset(stream: Http2Stream, code: ErrorCode): void;
   discardBacklog(stream: Http2Stream): void;
@@ -50,12 +51,17 @@ export interface StreamHost {
   settle(stream: Http2Stream): void;
 }
 
-/** How an answer ends: the usual trailer, or literal fields, with `status` if no head was sent. */
+/**
+ * How an answer ends: the usual trailer, or literal fields, with `status` if no head was sent; plain:
+ * nothing follows the body.
+ */
 export type Ending =
   | { readonly kind: "usual" }
+  | { readonly kind: "plain" }
   | { readonly kind: "fields"; readonly status: number; readonly fields: Uint8Array };
 
 export const usualEnding: Ending = { kind: "usual" };
+export const plainEnding: Ending = { kind: "plain" };
 
 export const Schedule = { none: 0, ready: 1, parked: 2 } as const;
 export type Schedule = (typeof Schedule)[keyof typeof Schedule];
@@ -102,6 +108,16 @@ export class Http2Stream {
   /** A part of the answer; copies. @returns false as `respond` does. */
   write(prefix: Uint8Array, body: Uint8Array): boolean {
     return this.closed || this.#host.write(this, prefix, body);
+  }
+
+  /** A head of one's own, in place of the usual one; `fields` (see `literalFields`) begin with :status. */
+  begin(fields: Uint8Array): void {
+    if (!this.closed) this.#host.begin(this, fields);
+  }
+
+  /** Ends an answer with a head of its own, behind what is queued: no trailers. */
+  finish(): void {
+    if (!this.closed) this.#host.end(this, plainEnding);
   }
 
   /** Ends with the usual trailer, behind what is queued. */

@@ -224,6 +224,16 @@ test("an upgrade goes to whoever has its path, others are refused", async (t) =>
     { path: "/v1/ws?a=b", want: /^took first$/ },
     { path: "/other", want: /^HTTP\/1\.1 404 Not Found\r\n/ },
   ];
+  const strict = await openDoor(t, {
+    upgrades,
+    access: { cors: ["*"], hostWhitelist: ["good.example"] },
+  });
+  const strange = new Raw(strict.port);
+  strange.send(
+    "GET /v1/ws HTTP/1.1\r\nhost: evil.example\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+  );
+  await strange.closed();
+  assert.match(strange.text, /^HTTP\/1\.1 404 /);
   for (const { path, want } of rows) {
     const raw = new Raw(port);
     raw.send(

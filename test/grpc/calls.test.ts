@@ -1,7 +1,14 @@
 // Unary calls: good ones by grpc-js and etcd's texts for bad ones by bytes.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { gzipSync } from "node:zlib";
+import {
+  Client,
+  compressionAlgorithms,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { EtcdError, StatusCode } from "../../src/base/errors.ts";
 import { grpcMessageBytesMax, percentEncode, StatusFields } from "../../src/grpc/status.ts";
 import { Flag } from "../../src/http2/frames.ts";
@@ -68,6 +75,22 @@ test("grpc-js: an answer of 20 MiB", async () => {
   assert.deepEqual(await call("/test.T/Big", Buffer.from(`${length}`)), pattern(length));
 });
 
+test("grpc-js: compressed requests of many lengths", async () => {
+  const gzip = new Client(`127.0.0.1:${door.port}`, credentials.createInsecure(), {
+    "grpc.default_compression_algorithm": compressionAlgorithms.gzip,
+  });
+  for (const length of [0, 1, 1000, 200_000]) {
+    const answer = await new Promise<Buffer | undefined>((resolve, reject) => {
+      gzip.makeUnaryRequest("/test.T/Echo", same, same, pattern(length), (error, bytes) => {
+        if (error !== null) reject(error);
+        else resolve(bytes);
+      });
+    });
+    assert.deepEqual(answer, pattern(length), `${length}`);
+  }
+  gzip.close();
+});
+
 test("grpc-js: refusals keep code and text", async () => {
   const rows = [
     { path: "/test.T/Refuse", message: 0, code: 5, details: "test: 100 % refusé" },
@@ -110,6 +133,10 @@ test("grpc-js: metadata by name, binary values decoded", async () => {
 
 const wrapped = (flag: number, length: number, body = Buffer.alloc(length)): Buffer =>
   Buffer.concat([Buffer.from([flag]), u32(length), body]);
+const compressed = (body: Buffer): Buffer => {
+  const bytes = gzipSync(body);
+  return wrapped(1, bytes.length, bytes);
+};
 const cardinality = "cardinality violation: received";
 
 const requestRows: readonly {
@@ -144,11 +171,25 @@ const requestRows: readonly {
     message: "grpc: received unexpected payload format 7",
   },
   {
-    why: "gzip",
+    why: "an unknown encoding",
+    body: [wrapped(1, 3)],
+    more: [["grpc-encoding", "snappy"]],
+    code: 12,
+    message: 'grpc: Decompressor is not installed for grpc-encoding "snappy"',
+  },
+  {
+    why: "gzip that is none",
     body: [wrapped(1, 3)],
     more: [["grpc-encoding", "gzip"]],
-    code: 12,
-    message: 'grpc: Decompressor is not installed for grpc-encoding "gzip"',
+    code: 13,
+    message: "grpc: failed to decompress the received message: Error: incorrect header check",
+  },
+  {
+    why: "a gzip bomb",
+    body: [compressed(Buffer.alloc(2_097_153))],
+    more: [["grpc-encoding", "gzip"]],
+    code: 8,
+    message: "grpc: received message after decompression larger than max 2097152",
   },
   {
     why: "no message",
