@@ -8,6 +8,7 @@ import { DurableRecord } from "./durableRecord.ts";
 import { EventQueue } from "./eventQueue.ts";
 import { Faults } from "./faults.ts";
 import { Judges } from "./judges.ts";
+import { LeaseClient } from "./leaseClient.ts";
 import { Network } from "./network.ts";
 import type { Odds } from "./odds.ts";
 import { SimMember, type World } from "./simMember.ts";
@@ -30,6 +31,7 @@ export class SimCluster {
   readonly judges: Judges;
   readonly workload: Workload;
   readonly watchClients: readonly WatchClient[];
+  readonly leaseClients: readonly LeaseClient[];
   readonly faults: Faults;
   readonly #network: Network;
 
@@ -39,7 +41,7 @@ export class SimCluster {
     const world = { queue, random, trace, sites, odds, doubles };
     const ids = Array.from({ length: odds.members }, (_, i) => MemberId(BigInt(i + 1)));
     const durables = new Map(ids.map((id) => [id, new DurableRecord()]));
-    this.judges = new Judges(queue, durables);
+    this.judges = new Judges(queue, durables, odds);
     this.#network = new Network(
       {
         ...{ queue, random, trace, sites, odds: odds.network },
@@ -59,6 +61,10 @@ export class SimCluster {
       const parts = { id, judge: judges.watches, members, keys: workload.keys, readUsMax };
       return new WatchClient(world, parts);
     });
+    this.leaseClients = Array.from(
+      { length: odds.load.leaseClients },
+      (_, id) => new LeaseClient(world, { id, members, judge: judges.leases }),
+    );
     this.faults = new Faults(world, this.members, this.#network);
   }
 
@@ -67,6 +73,7 @@ export class SimCluster {
     this.faults.begin();
     this.workload.begin();
     for (const client of this.watchClients) client.begin();
+    for (const client of this.leaseClients) client.begin();
   }
 
   run(us: number): void {

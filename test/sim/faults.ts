@@ -26,6 +26,7 @@ export class Faults {
     crashAtSite: (member) => this.#armSite(member),
     stop: (member) => this.#stop(member),
     campaign: (member) => member.handle({ kind: "campaign" }),
+    transfer: (member) => this.#transfer(member),
     pause: (member) => member.pause(this.#upTo(this.#world.odds.faults.pauseUsMax)),
     split: (member) => this.#split((each) => each !== member && this.#world.random.oneIn(2)),
     isolate: (member) => this.#split((each) => each === member),
@@ -121,6 +122,16 @@ export class Faults {
     const { random, sites } = this.#world;
     const site = crashSites[random.integer(crashSites.length)];
     if (site !== undefined && member.isUp) sites.arm(member.id, site, this.#upTo(passagesMax));
+  }
+
+  /** The operator wants another leader; whatever comes of it. */
+  #transfer(to: SimMember): void {
+    const { sites } = this.#world;
+    const completion = {
+      onMoved: () => sites.count("transfer.done"),
+      onRefused: () => sites.count("transfer.refused"),
+    };
+    this.#leader()?.visit((service) => service.transferLeadership(to.id, completion));
   }
 
   /** Two sides that do not hear one another, for a while. */

@@ -7,6 +7,7 @@ import { Answers } from "./checkers/answers.ts";
 import { Committed } from "./checkers/committed.ts";
 import { EqualState } from "./checkers/equalState.ts";
 import { History } from "./checkers/history.ts";
+import { LeaseJudge } from "./checkers/leases.ts";
 import { LogMatching } from "./checkers/logMatching.ts";
 import { OneLeader } from "./checkers/oneLeader.ts";
 import { Promises } from "./checkers/promises.ts";
@@ -15,6 +16,7 @@ import { WatchJudge } from "./checkers/watches.ts";
 import { Writes } from "./checkers/writes.ts";
 import type { DurableRecord } from "./durableRecord.ts";
 import type { EventQueue } from "./eventQueue.ts";
+import type { Odds } from "./odds.ts";
 
 export class Judges {
   readonly history: History;
@@ -22,6 +24,7 @@ export class Judges {
   readonly answers: Answers;
   readonly serializable: Serializable;
   readonly watches: WatchJudge;
+  readonly leases: LeaseJudge;
   readonly #disks: ReadonlyMap<MemberId, DurableRecord>;
   readonly #oneLeader = new OneLeader();
   readonly #logMatching = new LogMatching();
@@ -29,10 +32,16 @@ export class Judges {
   readonly #promises: Promises;
   readonly #equalState = new EqualState();
 
-  constructor(queue: EventQueue, disks: ReadonlyMap<MemberId, DurableRecord>) {
-    this.history = new History((revision, changes) =>
-      this.writes.onRevision(revision, changes, queue.nowUs),
-    );
+  constructor(
+    queue: EventQueue,
+    disks: ReadonlyMap<MemberId, DurableRecord>,
+    { driftMax }: Pick<Odds, "driftMax">,
+  ) {
+    this.leases = new LeaseJudge(() => queue.nowUs, driftMax);
+    this.history = new History((revision, changes) => {
+      if (this.leases.owns(changes)) this.leases.onRevision(revision, changes);
+      else this.writes.onRevision(revision, changes, queue.nowUs);
+    });
     this.answers = new Answers(this.history, this.writes);
     this.serializable = new Serializable(this.answers);
     this.watches = new WatchJudge(this.history);

@@ -13,6 +13,8 @@ export interface Odds {
   readonly driftMax: number;
   /** Written rows that a member keeps in memory; the others it reads from its store. */
   readonly recentBytesMax: number;
+  /** Time of a lease after which what is left of it is written to the log. */
+  readonly leaseCheckpointSec: number;
   /** Entries after which a log is compacted; 0: as many as users have, never within a run. */
   readonly compactEntries: number;
   /** From the first event of a turn to its end. */
@@ -63,6 +65,7 @@ export const faultKinds = [
   "crashAtSite",
   "stop",
   "campaign",
+  "transfer",
   "pause",
   "split",
   "isolate",
@@ -84,6 +87,7 @@ export interface LoadOdds {
   readonly large: number;
   readonly serializable: number;
   readonly compact: number;
+  readonly leaseClients: number;
   readonly watchClients: number;
   /** Between two looks of a watching client at what came; the first reads this often, the next slower. */
   readonly readUsMax: number;
@@ -125,11 +129,13 @@ export function drawOdds(random: Prng): Odds {
       large: pick(0, 20),
       serializable: pick(2, 5, 20),
       compact: pick(0, 0, 100, 20),
+      leaseClients: pick(0, 0, 1, 4),
       watchClients: pick(0, 1, 2, 3),
       readUsMax: pick(1_000, 50_000, 700_000),
     },
     driftMax: pick(0, 10, 150),
     recentBytesMax: pick(0, 2_000, 16 << 20),
+    leaseCheckpointSec: pick(1, 300),
     compactEntries: pick(0, 0, 2, 10, 40),
     turnUsMax: pick(1, 50, 1_000),
   };
@@ -152,6 +158,7 @@ function drawWeights(random: Prng): Readonly<Record<FaultKind, number>> {
     crashAtSite: 1 + draw(),
     stop: draw(),
     campaign: draw(),
+    transfer: draw(),
     pause: draw(),
     split: draw(),
     isolate: draw(),

@@ -110,6 +110,7 @@ export class SimMember {
         members: [],
         recentBytesMax: this.#world.odds.recentBytesMax,
         watchProgressMs,
+        leaseCheckpointSec: this.#world.odds.leaseCheckpointSec,
         ...compactionOf(this.#world.odds),
       },
       {
@@ -261,7 +262,7 @@ export class SimMember {
 }
 
 /** Small margins: then snapshots happen all the time. */
-function compactionOf({ compactEntries }: Odds): Pick<MemberConfig, "compaction"> {
+function compactionOf({ compactEntries }: Odds): Pick<Partial<MemberConfig>, "compaction"> {
   if (compactEntries === 0) return {};
   const catchUpEntries = Math.floor(compactEntries / 2);
   return { compaction: { snapshotEntries: compactEntries, catchUpEntries } };

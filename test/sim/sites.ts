@@ -1,6 +1,7 @@
 // The places where faults happen: each has a name and is counted, and a member can be told to crash
 // at its n-th passage of one, in the middle of whatever it is doing there.
 import type { MemberId } from "../../src/base/brand.ts";
+import { faultKinds } from "./odds.ts";
 
 /** Steps of a member between which it may die. */
 export const crashSites = [
@@ -21,6 +22,23 @@ export const crashSites = [
   "answer",
 ] as const;
 export type CrashSite = (typeof crashSites)[number];
+
+/** What happens beside crashes and the kinds of odds.ts; each is counted under its name. */
+const otherSites = [
+  ...["network.cut", "network.double", "network.loss", "network.reorder"],
+  ...["disk.stall", "disk.fail", "disk.flip", "disk.lost", "disk.misdirected", "disk.store lost"],
+  ...["disk.refill", "log.restart", "store.fail", "image.taken", "transfer.done"],
+  ...["watch.connect", "watch.past", "watch.future", "watch.stall", "watch.progress"],
+  ...["watch.compacted", "watch.cancel", "watch.leave"],
+  ...["lease.grant", "lease.attach", "lease.renew", "lease.revoke", "lease.abandon"],
+];
+
+/** Everything that must have happened in a run of many seeds. */
+export const allSites: readonly string[] = [
+  ...crashSites.map((site) => `crash at ${site}`),
+  ...faultKinds,
+  ...otherSites,
+];
 
 /** Unwinds a member that dies at a site. Members do not catch what they do not know. */
 export class CrashSignal extends Error {

@@ -1,5 +1,9 @@
 // Sums over many seeds, for the closing lines.
 import type { Verdict } from "./runSeed.ts";
+import { allSites } from "./sites.ts";
+
+/** With as many seeds everything has happened: what has not cannot happen any more. */
+const allSitesSeedsMin = 500;
 
 export class Summary {
   readonly #startedMs = performance.now();
@@ -19,6 +23,12 @@ export class Summary {
 
   get failures(): number {
     return this.#violations.length;
+  }
+
+  /** Sites that were never hit, once there were enough seeds to tell. */
+  get missed(): readonly string[] {
+    if (this.#seeds < allSitesSeedsMin) return [];
+    return allSites.filter((site) => !this.#faults.has(site));
   }
 
   add(verdict: Verdict): void {
@@ -53,6 +63,7 @@ export class Summary {
       `${this.#steps} steps, ${this.#entries} entries committed`,
       `${this.#operations} operations, ${this.#answered} answered`,
       `faults: ${faults.map(([name, count]) => `${name} ${count}`).join(", ")}`,
+      ...(this.missed.length === 0 ? [] : [`never happened: ${this.missed.join(", ")}`]),
       this.#violations.length === 0
         ? "no violations"
         : `violations: ${this.#violations.join(", ")}`,

@@ -11,6 +11,9 @@ const requestsEndUs = 20_000_000;
 const serveUs = 10_000_000;
 const stepUs = 20_000;
 
+/** What is left of the longest lease, once more for a new leader, and the way through the log. */
+const leasesEndUs = 30_000_000;
+
 /** Runs the healed cluster. @throws {Violation} when it does not come to rest as it should. */
 export function checkProgress(cluster: SimCluster): void {
   const { workload, members, watchClients } = cluster;
@@ -19,6 +22,7 @@ export function checkProgress(cluster: SimCluster): void {
   cluster.run(slowUs + afterloadUs);
   workload.end();
   for (const client of watchClients) client.settle();
+  for (const client of cluster.leaseClients) client.end();
   waitFor(
     cluster,
     requestsEndUs,
@@ -32,6 +36,7 @@ export function checkProgress(cluster: SimCluster): void {
     () => "members are not refilled",
   );
   for (const member of members) checkServes(cluster, member);
+  if (cluster.leaseClients.length > 0) checkLeasesEnd(cluster);
   waitFor(
     cluster,
     serveUs,
@@ -47,6 +52,23 @@ export function checkProgress(cluster: SimCluster): void {
       () => client.describe(),
     );
   }
+}
+
+function checkLeasesEnd(cluster: SimCluster): void {
+  const { judges, members } = cluster;
+  const { leases } = judges;
+  waitFor(
+    cluster,
+    leasesEndUs,
+    () => leases.livingKeys.length === 0,
+    () => `${leases.livingKeys.join()} stay behind the end of their leases`,
+  );
+  waitFor(
+    cluster,
+    leasesEndUs,
+    () => members.every(({ member }) => member?.leases.list().length === 0),
+    () => "leases that nobody keeps alive do not end",
+  );
 }
 
 function waitFor(

@@ -2,6 +2,7 @@
 import { memberMutants } from "./member.ts";
 import type { Mutant } from "./mutant.ts";
 import { raftMutants } from "./raft.ts";
+import { recoveryMutants } from "./recovery.ts";
 import { storeMutants } from "./store.ts";
 import { watchMutants } from "./watch.ts";
 
@@ -9,5 +10,6 @@ export const allMutants: readonly Mutant[] = [
   ...raftMutants,
   ...memberMutants,
   ...storeMutants,
+  ...recoveryMutants,
   ...watchMutants,
 ];

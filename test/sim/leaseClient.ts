@@ -1,0 +1,197 @@
+// A client with one lease at a time: it is granted, a key is attached, it is kept alive through any
+// member, and in the end revoked or left to itself.
+import { CommandKind } from "../../src/apply/command.ts";
+import type { Outcome } from "../../src/apply/outcome.ts";
+import { LeaseId } from "../../src/base/brand.ts";
+import { emptyBytes } from "../../src/base/bytes.ts";
+import { type EtcdError, errLeaseNotFound } from "../../src/base/errors.ts";
+import type { MemberService } from "../../src/member/service.ts";
+import { encodePutRequest } from "../../src/proto/encodeRequests.ts";
+import { encodeLeaseGrantRequest, encodeLeaseIdRequest } from "../../src/proto/leaseCodec.ts";
+import { Writer } from "../../src/proto/writer.ts";
+import type { HeldLease, LeaseJudge } from "./checkers/leases.ts";
+import type { SimMember, World } from "./simMember.ts";
+import { Violation } from "./violation.ts";
+
+const name = "leases";
+const ttlSecMin = 2;
+const ttlSecMax = 5;
+/** A client that hears nothing for so long goes on. */
+const patienceUs = 1_500_000;
+const pauseUsMax = 1_000_000;
+/** Above all that the servers pick, and far beyond what a number holds exactly. */
+const firstId = 1n << 61n;
+const idsPerClient = 1_000_000n;
+
+/** What became of a request; undefined: nobody knows. */
+type Then = (answer: "done" | undefined) => void;
+
+export class LeaseClient {
+  readonly #world: World;
+  readonly #members: readonly SimMember[];
+  readonly #judge: LeaseJudge;
+  readonly #writer = new Writer();
+  #nextId: bigint;
+  #running = true;
+
+  constructor(
+    world: World,
+    parts: { id: number; members: readonly SimMember[]; judge: LeaseJudge },
+  ) {
+    this.#world = world;
+    this.#members = parts.members;
+    this.#judge = parts.judge;
+    this.#nextId = firstId + BigInt(parts.id) * idsPerClient;
+  }
+
+  begin(): void {
+    this.#later(pauseUsMax, () => this.#grant());
+  }
+
+  /** Its lease is left to itself. */
+  end(): void {
+    this.#running = false;
+  }
+
+  #later(usMax: number, act: () => void): void {
+    const { queue, random } = this.#world;
+    queue.after(1 + random.integer(usMax), () => {
+      if (this.#running) act();
+    });
+  }
+
+  #grant(): void {
+    const lease = this.#judge.open(LeaseId(this.#nextId++));
+    const { random, sites } = this.#world;
+    const ttlSec = ttlSecMin + random.integer(ttlSecMax - ttlSecMin + 1);
+    const body = encodeLeaseGrantRequest(this.#writer, { id: lease.id, ttlSec }).slice();
+    const callUs = this.#world.queue.nowUs;
+    this.#propose(CommandKind.leaseGrant, body, {
+      onOutcome: (outcome) => {
+        if (outcome.kind !== "leaseGrant") throw new Violation(name, "a grant has no lease");
+        sites.count("lease.grant");
+        lease.onPromise(callUs, outcome.ttlSec);
+      },
+      onRefused: (error) => {
+        throw new Violation(name, `a grant is refused: ${error.message}`);
+      },
+      next: (answer) => {
+        if (answer === "done") this.#attach(lease, ttlSec);
+        else this.#later(pauseUsMax, () => this.#grant());
+      },
+    });
+  }
+
+  #attach(lease: HeldLease, ttlSec: number): void {
+    const body = encodePutRequest(this.#writer, {
+      key: Buffer.from(lease.key, "latin1"),
+      value: emptyBytes,
+      lease: lease.id,
+      ...{ prevKv: false, ignoreValue: false, ignoreLease: false },
+    }).slice();
+    this.#propose(CommandKind.put, body, {
+      onOutcome: () => this.#world.sites.count("lease.attach"),
+      onRefused: (error) => this.#onRefused(lease, error),
+      next: () => this.#hold(lease, ttlSec),
+    });
+  }
+
+  /** Keeps it for a while, mostly. */
+  #hold(lease: HeldLease, ttlSec: number): void {
+    this.#later((ttlSec * 1_000_000) / 2, () => {
+      const { random, sites } = this.#world;
+      const kind = random.integer(10);
+      const again = (): void => this.#hold(lease, ttlSec);
+      if (kind < 7) this.#renew(lease, again);
+      else if (kind === 7) this.#timeToLive(lease, again);
+      else {
+        if (kind === 8) this.#revoke(lease);
+        else sites.count("lease.abandon");
+        this.#later(pauseUsMax, () => this.#grant());
+      }
+    });
+  }
+
+  #renew(lease: HeldLease, then: () => void): void {
+    const callUs = this.#world.queue.nowUs;
+    this.#ask(then, (service, done) =>
+      service.leases.renew(lease.id, {
+        onRenewed: (_, { ttlSec }) => {
+          this.#world.sites.count("lease.renew");
+          if (ttlSec > 0) lease.onPromise(callUs, ttlSec);
+          else lease.onGone();
+          done("done");
+        },
+        onRefused: () => done(undefined),
+      }),
+    );
+  }
+
+  #timeToLive(lease: HeldLease, then: () => void): void {
+    this.#ask(then, (service, done) =>
+      service.leases.timeToLive(
+        lease.id,
+        { keys: true },
+        {
+          onAnswer: ({ ttlSec }) => {
+            if (ttlSec < 0) lease.onGone();
+            done("done");
+          },
+          onRefused: () => done(undefined),
+        },
+      ),
+    );
+  }
+
+  #revoke(lease: HeldLease): void {
+    lease.onRevoke();
+    const body = encodeLeaseIdRequest(this.#writer, { id: lease.id }).slice();
+    this.#propose(CommandKind.leaseRevoke, body, {
+      onOutcome: () => this.#world.sites.count("lease.revoke"),
+      onRefused: (error) => this.#onRefused(lease, error),
+      next: () => {},
+    });
+  }
+
+  #onRefused(lease: HeldLease, error: EtcdError): void {
+    if (error !== errLeaseNotFound)
+      throw new Violation(name, `lease ${lease.id} is refused: ${error.message}`);
+    lease.onGone();
+  }
+
+  #propose(
+    kind: CommandKind,
+    body: Uint8Array,
+    on: {
+      /** Applied, and not refused. */
+      readonly onOutcome: (outcome: Outcome) => void;
+      readonly onRefused: (error: EtcdError) => void;
+      readonly next: Then;
+    },
+  ): void {
+    this.#ask(on.next, (service, done) =>
+      service.propose(kind, body, {
+        onOutcome: (outcome) => {
+          if (outcome.kind === "refused") on.onRefused(outcome.error);
+          else on.onOutcome(outcome);
+          done("done");
+        },
+        onRefused: () => done(undefined),
+      }),
+    );
+  }
+
+  /** At any member; `then` is called once, also when no answer comes. */
+  #ask(then: Then, act: (service: MemberService, done: Then) => void): void {
+    const { queue, random } = this.#world;
+    let isOver = false;
+    const done: Then = (answer) => {
+      if (isOver) return;
+      isOver = true;
+      if (this.#running) then(answer);
+    };
+    queue.after(patienceUs, () => done(undefined));
+    const member = this.#members[random.integer(this.#members.length)];
+    member?.later(0, () => member.visit((service) => act(service, done)));
+  }
+}
