@@ -99,6 +99,11 @@ export class SimDisk {
     return this.#isStoreLost || this.#store.log.initialState().refill !== undefined;
   }
 
+  /** The log takes nothing more, and nobody has said so to the member yet. */
+  get hasFailed(): boolean {
+    return this.#store.hasFailed;
+  }
+
   /** The next segment of the log finds no room. */
   fill(): void {
     this.#store.fill();

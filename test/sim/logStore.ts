@@ -7,7 +7,7 @@ import type { Prng } from "../../src/base/prng.ts";
 import type { Membership } from "../../src/raft/types.ts";
 import type { RaftLog } from "../../src/storage/log.ts";
 import { MemoryLog } from "../../src/storage/memoryLog.ts";
-import { openRaftLog } from "../../src/storage/raftLog.ts";
+import { type DiskRaftLog, openRaftLog } from "../../src/storage/raftLog.ts";
 import { FaultyDisk } from "../storage/faultyDisk.ts";
 import { type DamageKind, ProvenBytes } from "./damage.ts";
 
@@ -30,6 +30,8 @@ export interface LogStore {
   crash(): string;
   /** The disk harms what it held, while the member is down. @returns what; undefined: nothing. */
   damage(kind: DamageKind): string | undefined;
+  /** A write failed, and the member has not died of it yet: what it saved since cannot be read. */
+  readonly hasFailed: boolean;
   /** No room for another segment, until the member died of it. */
   fill(): void;
 }
@@ -56,6 +58,8 @@ export class MemoryStore implements LogStore {
     return `${kept} of ${count} unfinished writes survive`;
   }
 
+  readonly hasFailed = false;
+
   damage(): undefined {}
 
   fill(): void {}
@@ -70,7 +74,7 @@ export class SegmentStore implements LogStore {
   readonly #parts: LogStoreParts;
   readonly #sync: "inline" | "pooled";
   #disk = new FaultyDisk();
-  #log: RaftLog;
+  #log: DiskRaftLog;
   #proven: ProvenBytes;
   /** Syncs of the disk that have a time. */
   #timed = 0;
@@ -120,6 +124,10 @@ export class SegmentStore implements LogStore {
     return harm;
   }
 
+  get hasFailed(): boolean {
+    return this.#log.fault() !== undefined;
+  }
+
   fill(): void {
     const { faults } = this.#disk;
     faults.create = faults.prepare = "ENOSPC";
@@ -131,7 +139,7 @@ export class SegmentStore implements LogStore {
     this.#proven = new ProvenBytes(this.#disk);
   }
 
-  #open({ mayCreate }: { mayCreate: boolean }): RaftLog {
+  #open({ mayCreate }: { mayCreate: boolean }): DiskRaftLog {
     const { id, membership, random, defer } = this.#parts;
     return openRaftLog({
       ...{ disk: this.#disk, clock: { nowMs: () => 0 }, log: silentLog, membership, mayCreate },

@@ -239,6 +239,7 @@ export class SimMember {
     this.later(random.integer(odds.turnUsMax), () => {
       life.turnDue = false;
       life.member.turn();
+      if (this.disk.hasFailed) return;
       this.#parts.judges.afterTurn(life.member.status(), life.log, life.applier);
     });
   }
