@@ -144,7 +144,7 @@ export function isSamePair(a: SeenPair | undefined, b: SeenPair | undefined): bo
 export const describePair = (pair: SeenPair | undefined): string =>
   pair === undefined
     ? "nothing"
-    : `${pair.value} (created ${pair.created}, modified ${pair.modified}, version ${pair.version})`;
+    : `${pair.value.slice(0, 16)} (created ${pair.created}, modified ${pair.modified}, version ${pair.version})`;
 
 export const revisionOf = (answer: Fields): number => Number(fieldsOf(answer.header).revision ?? 0);
 

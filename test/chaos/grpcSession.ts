@@ -19,6 +19,9 @@ export interface StreamHooks {
 export interface GrpcStream {
   send(message: Uint8Array): void;
   cancel(): void;
+  /** Takes nothing from the connection until `resume`: the server's window closes. */
+  pause(): void;
+  resume(): void;
 }
 
 const prefixBytes = 5;
@@ -77,6 +80,8 @@ export class GrpcSession {
     return {
       send: (message) => void stream.write(framed(message)),
       cancel: () => stream.close(constants.NGHTTP2_CANCEL),
+      pause: () => void stream.pause(),
+      resume: () => void stream.resume(),
     };
   }
 

@@ -19,6 +19,10 @@ const retryMs = 20;
 /** Once in so many requests a client goes elsewhere without need. */
 const wanderOdds = 4;
 
+/** Every so many values one is large. */
+const largeEvery = 3;
+const largeBytes = 24_000;
+
 /** What a member in trouble may say. Anything else is a mistake of ours. */
 const honestCodes: ReadonlySet<number> = new Set([
   StatusCode.unavailable,
@@ -199,6 +203,8 @@ export class Load {
   }
 
   #value(): string {
-    return `v${++this.#lastValue}`;
+    const value = `v${++this.#lastValue}`;
+    // Enough for the backlog of a stream that nobody reads for half a second.
+    return this.#lastValue % largeEvery === 0 ? value.padEnd(largeBytes, ".") : value;
   }
 }

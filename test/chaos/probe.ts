@@ -19,8 +19,8 @@ import { memberNames } from "./orders.ts";
 const serveMsMax = 60_000;
 const callMsMax = 10_000;
 const retryMs = 10;
-/** Revisions asked for in one txn; etcd allows 128 operations. */
-const revisionsPerTxn = 100;
+/** Revisions asked for in one txn: etcd allows 128 operations, and values are large. */
+const revisionsPerTxn = 20;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -86,6 +86,13 @@ export class Probe {
       }),
     );
     return { from, states: (await Promise.all(parts)).flat() };
+  }
+
+  /** Asks one member to forget what came before `revision`; whatever becomes of it. */
+  async compact(at: number, revision: number): Promise<void> {
+    const message = encodeMessage("CompactionRequest", { revision });
+    if (this.#cluster.endpoints[at] === undefined) return;
+    await this.#call(at, "/etcdserverpb.KV/Compact", message);
   }
 
   close(): void {

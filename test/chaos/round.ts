@@ -91,8 +91,10 @@ class Round {
     this.#load = load;
     this.#watch(space, floor);
     load.begin();
+    const compaction = this.#compact(floor);
     await this.#harm();
     await this.#heal(load);
+    await compaction;
     await load.end();
     await this.#judge(load, floor);
   }
@@ -101,9 +103,10 @@ class Round {
     const { cluster } = this.#parts;
     const [key = from] = keys;
     const ranges = [
-      { from, to, prevKv: true },
-      { from, to, prevKv: false },
-      { from: key, to: undefined, prevKv: false },
+      { from, to, prevKv: true, isSlow: false },
+      { from, to, prevKv: false, isSlow: false },
+      { from: key, to: undefined, prevKv: false, isSlow: false },
+      { from, to, prevKv: true, isSlow: true },
     ];
     for (const [i, range] of ranges.entries()) {
       const random = new Prng(this.#seed * 100 + 50 + i);
@@ -111,6 +114,15 @@ class Round {
       this.#watchers.push(watcher);
       watcher.begin();
     }
+  }
+
+  /** What came before the round goes while it runs; the judge needs what follows. */
+  async #compact(floor: number): Promise<void> {
+    const random = new Prng(this.#seed * 100 + 70);
+    await wait(random.integer(faultsMs));
+    const at = random.integer(memberNames.length);
+    await this.#parts.probe.compact(at, floor);
+    this.#protocol.push(`${Math.round(this.#nowMs())} ms: compact ${floor} at ${memberNames[at]}`);
   }
 
   /** Steps do not wait for each other: a kill may still be under way when the next one comes. */

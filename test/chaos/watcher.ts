@@ -16,6 +16,9 @@ const retryMs = 20;
 const roamAfterMessages = 60;
 /** Once in so many messages it asks how far it is. */
 const progressOdds = 10;
+/** A slow one stops reading once in so many messages, for about so long. */
+const napOdds = 3;
+const napMsMax = 600;
 
 /** The part of the keys that it watches, and how. */
 export interface WatchRange {
@@ -23,6 +26,8 @@ export interface WatchRange {
   /** undefined: the one key. */
   readonly to: string | undefined;
   readonly prevKv: boolean;
+  /** Often reads nothing for a while, until the member holds back what it has for it. */
+  readonly isSlow?: boolean;
 }
 
 export interface WatchedEvent {
@@ -103,6 +108,7 @@ export class Watcher {
             stayFor = 0;
           }
           if (--stayFor <= 0) stream.cancel();
+          else if (this.range.isSlow && this.#random.oneIn(napOdds)) this.#nap(stream);
           else if (this.#random.oneIn(progressOdds)) {
             stream.send(encodeMessage("WatchRequest", { progress_request: {} }));
           }
@@ -117,6 +123,11 @@ export class Watcher {
       this.#leave = () => stream.cancel();
       this.#create(stream);
     });
+  }
+
+  #nap(stream: GrpcStream): void {
+    stream.pause();
+    setTimeout(() => stream.resume(), this.#isOver ? 0 : this.#random.integer(napMsMax));
   }
 
   #create(stream: GrpcStream): void {
