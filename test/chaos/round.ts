@@ -195,6 +195,7 @@ class Round {
 
   async #judgeWatches({ keys }: KeySpace, past: Past): Promise<void> {
     const fromMs = this.#nowMs();
+    for (const watcher of this.#watchers) watcher.hurry();
     for (const watcher of this.#watchers) {
       const { range } = watcher;
       const last = lastChange(past, range.to === undefined ? [range.from] : keys);

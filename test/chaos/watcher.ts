@@ -47,6 +47,7 @@ export class Watcher {
   /** All events up to here have been told, says a member. */
   #told: number;
   #isOver = false;
+  #mayNap: boolean;
   #leave: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #fault: Error | undefined;
@@ -59,6 +60,7 @@ export class Watcher {
     this.#told = parts.after;
     this.#cluster = parts.cluster;
     this.#random = parts.random;
+    this.#mayNap = parts.range.isSlow === true;
   }
 
   /** It will hear of nothing up to here any more. */
@@ -73,6 +75,11 @@ export class Watcher {
 
   begin(): void {
     this.#running = this.#run();
+  }
+
+  /** From now on it reads as fast as it can. */
+  hurry(): void {
+    this.#mayNap = false;
   }
 
   /** Never rejects. */
@@ -108,7 +115,7 @@ export class Watcher {
             stayFor = 0;
           }
           if (--stayFor <= 0) stream.cancel();
-          else if (this.range.isSlow && this.#random.oneIn(napOdds)) this.#nap(stream);
+          else if (this.#mayNap && this.#random.oneIn(napOdds)) this.#nap(stream);
           else if (this.#random.oneIn(progressOdds)) {
             stream.send(encodeMessage("WatchRequest", { progress_request: {} }));
           }
@@ -127,7 +134,7 @@ export class Watcher {
 
   #nap(stream: GrpcStream): void {
     stream.pause();
-    setTimeout(() => stream.resume(), this.#isOver ? 0 : this.#random.integer(napMsMax));
+    setTimeout(() => stream.resume(), this.#random.integer(napMsMax));
   }
 
   #create(stream: GrpcStream): void {
