@@ -1,6 +1,8 @@
-// Changes of membership through the stock client: processes that come and go under load.
+// Changes of membership through the stock client, beside a real etcd, and processes that come and go.
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { suite, test } from "node:test";
+import { Etcd, findEtcd, noEtcdReason } from "../support/etcd.ts";
 import { type EtcdctlBinary, etcdctl, findEtcdctls, noEtcdctlReason } from "../support/etcdctl.ts";
 import { KvClient } from "../support/kvClient.ts";
 import { MemberProcesses } from "../support/memberProcesses.ts";
@@ -54,6 +56,22 @@ class Subject {
       .map((line) => line.split(", "))
       .map(([id = "", , name = "", , , learner]) => ({ id, name, learner: learner === "true" }));
   }
+
+  /** The endpoint of the leader, its id and another's. */
+  async leader(): Promise<{ endpoint: string; id: string; other: string }> {
+    const args = ["endpoint", "status", "-w", "simple"];
+    const { stdout } = await etcdctl({
+      ...{ binary: this.#binary, endpoints: this.endpoints, args },
+    });
+    const rows = stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(", "));
+    const found = rows.find((row) => row[4] === "true");
+    const other = rows.find((row) => row[4] === "false");
+    assert.ok(found && other, stdout);
+    return { endpoint: found[0] ?? "", id: found[1] ?? "", other: other[1] ?? "" };
+  }
 }
 
 const anonymous = (text: string): string =>
@@ -64,7 +82,71 @@ const anonymous = (text: string): string =>
     .replace(/\b[0-9a-f]{12,16}\b/g, "ID")
     .replace(/(\w+=URL,?)+/g, "LIST");
 
+/** What the client is told, step by step; the same commands for both clusters. */
+async function play(subject: Subject): Promise<Readonly<Record<string, Said>>> {
+  const told: Record<string, Said> = {};
+  const taken = "http://127.0.0.1:39091";
+  const [first] = await subject.members();
+  assert.ok(first);
+  told["add a bad URL"] = await subject.say("member", "add", "x", "--peer-urls=http://nowhere");
+  told["add a path"] = await subject.say("member", "add", "x", "--peer-urls=http://a:1/b");
+  told["remove a stranger"] = await subject.say("member", "remove", "abcdef");
+  told["update a stranger"] = await subject.say(
+    "member",
+    "update",
+    "abcdef",
+    `--peer-urls=${taken}`,
+  );
+  told["promote a voter"] = await subject.say("member", "promote", first.id);
+  const add = ["member", "add", "l1", `--peer-urls=${taken}`];
+  told["add a learner"] = await subject.sayWhenHealthy(...add, "--learner");
+  // With another beside it: the same URLs within the same second would have the same id.
+  told["its URL again"] = await subject.say(
+    ...["member", "add", "l1", `--peer-urls=${taken},http://127.0.0.1:39094`],
+  );
+  told["a second learner"] = await subject.say(
+    ...["member", "add", "l2", "--peer-urls=http://127.0.0.1:39092", "--learner"],
+  );
+  const learner = (await subject.members()).find((member) => member.learner);
+  assert.ok(learner);
+  told["promote too early"] = await subject.say("member", "promote", learner.id);
+  told["move it"] = await subject.say(
+    ...["member", "update", learner.id, "--peer-urls=http://127.0.0.1:39093"],
+  );
+  told["move another to its place"] = await subject.say(
+    ...["member", "update", first.id, "--peer-urls=http://127.0.0.1:39093"],
+  );
+  told["remove it"] = await subject.say("member", "remove", learner.id);
+  told["remove it again"] = await subject.say("member", "remove", learner.id);
+  const leader = await subject.leader();
+  told["lead to a stranger"] = await subject.say("move-leader", "abcdef");
+  told["lead to itself"] = await subject.say("move-leader", leader.id);
+  told["lead to another"] = await subject.say("move-leader", leader.other);
+  told["the list"] = await subject.say("member", "list");
+  return told;
+}
+
 suite("the stock client", { skip: !isModern && noEtcdctlReason }, () => {
+  const binary = findEtcd();
+  test("is told what a real etcd tells it", { skip: !binary && noEtcdReason }, async () => {
+    assert.ok(binary && newest);
+    await using etcd = await Etcd.start({ binary, members: 3 });
+    await using ours = await MemberProcesses.start(3);
+    const endpoints = ours.names.map((name) => ours.member(name).endpoint);
+    const [want, got] = await Promise.all([
+      play(new Subject(newest, etcd.endpoints)),
+      play(new Subject(newest, endpoints)),
+    ]);
+    for (const [step, said] of Object.entries(want)) {
+      if (step === "the list") continue;
+      assert.deepEqual(got[step], said, step);
+    }
+    assert.equal(
+      got["the list"]?.text.split("\n").length,
+      want["the list"]?.text.split("\n").length,
+    );
+  });
+
   test("grows three processes to five and shrinks them, and no acknowledged write is lost", async () => {
     assert.ok(newest);
     await using cluster = await MemberProcesses.start(3);
@@ -95,6 +177,24 @@ suite("the stock client", { skip: !isModern && noEtcdctlReason }, () => {
     // One that comes back is told so, by whoever it meets.
     const again = cluster.spawn({ name: "m2", dataDir: cluster.dataDir("m2") });
     await again.line({ pattern: /m2 was removed from the cluster/, timeoutMs: waitMsMax });
+  });
+
+  test("a voter that lost its directory does not come back under its old id", async () => {
+    await using cluster = await MemberProcesses.start(3);
+    // From when it has made its log known, another one is noticed.
+    assert.ok(newest);
+    const subject = new Subject(newest, [cluster.member("m1").endpoint]);
+    const endMs = performance.now() + waitMsMax;
+    const isKnown = async (): Promise<boolean> =>
+      ((await subject.say("member", "list")).text.match(/URL/g) ?? []).length === 6;
+    while (!(await isKnown())) assert.ok(performance.now() < endMs, "all make themselves known");
+    await cluster.member("m2").child.kill9();
+    rmSync(cluster.dataDir("m2"), { recursive: true });
+    const wiped = cluster.spawn({ name: "m2", dataDir: cluster.dataDir("m2") });
+    await wiped.line({ pattern: /remove this member from the cluster/, timeoutMs: waitMsMax });
+    const client = new KvClient(cluster.member("m1").endpoint);
+    await client.put("others", "go on");
+    client.close();
   });
 });
 
