@@ -44,7 +44,7 @@ async function runMember(config: MemberProcessConfig): Promise<void> {
     ...(await planMember({ name, members, token, dataDir, initialState })),
     ...{ dataDir, listenPeer, listenClient },
     ...{ watchProgressMs, logLevel },
-    ...(config.advertiseClientUrl === undefined ? {} : { clientUrl: config.advertiseClientUrl }),
+    ...(config.advertiseClientUrl && { clientUrls: [config.advertiseClientUrl] }),
   });
 }
 
@@ -64,15 +64,13 @@ async function runServe(args: readonly string[]): Promise<void> {
           { ...config.discoverySrv, self: { name, peerUrls: texts(config.advertisePeerUrls) } },
           { resolveSrv, addresses },
         );
-  const [clientUrl] = config.advertiseClientUrls;
-  const { initialState } = config;
+  const { initialState, clients, metrics, advertiseClientUrls: clientUrls } = config;
   await runSolo({
     ...(await planMember({ name, members, token, dataDir, initialState })),
     ...{ dataDir, timing, watchProgressMs, logLevel },
-    ...{ snapshotEntries, catchUpEntries },
+    ...{ snapshotEntries, catchUpEntries, metrics, clientUrls },
     listenPeer: onlyAddress("listen-peer-urls", config.listenPeers),
-    listenClient: onlyAddress("listen-client-urls", config.listenClients),
-    ...(clientUrl === undefined ? {} : { clientUrl }),
+    ...{ listenClient: clients.listen, door: clients.door },
   });
 }
 
@@ -99,7 +97,7 @@ async function runSolo(options: SoloOptions): Promise<void> {
     await member.start();
     welcome(member, options);
     await member.leaderKnown();
-    say(`ready ETCDCTL_ENDPOINTS=${member.clientUrl.replace(/^http:\/\//, "")}`);
+    say(`ready ETCDCTL_ENDPOINTS=${member.clientUrls.join().replaceAll("http://", "")}`);
   } catch (error) {
     if (!signal.aborted && !member.failed) throw error;
   }
@@ -121,13 +119,13 @@ async function runBench(args: readonly string[]): Promise<void> {
   await runBenchCommand(args);
 }
 
-function welcome({ clientUrl }: SoloMember, { self, seed, dataDir }: SoloOptions): void {
+function welcome({ clientUrls }: SoloMember, { self, seed, dataDir }: SoloOptions): void {
   const { name, id, peerUrls } = self;
   const voters = Math.max(1, seed.members.length);
   say(
     table([
       ["NAME", "ID", "PEER URL", "CLIENT URL"],
-      [name, id.toString(16), peerUrls.join(), clientUrl],
+      [name, id.toString(16), peerUrls.join(), clientUrls.join()],
     ]),
   );
   say("");

@@ -1,5 +1,5 @@
-// Binds what clients reach a member by: one address for all, or HTTP apart; unix sockets; with TLS or
-// without, by the same rules everywhere.
+// Binds what clients reach a member by: one address or several, some for gRPC or HTTP alone, unix sockets;
+// with TLS or without, by the same rules everywhere.
 import type { Address } from "../src/cluster/address.ts";
 import type { ClientDoor } from "../src/cluster/protocol.ts";
 import type { DoorRules, Listener } from "../src/door/listener.ts";
@@ -13,14 +13,21 @@ export async function bindClientDoor(
   listen: Address,
   door: ClientDoor = {},
 ): Promise<number> {
-  const { listenHttp, unixPaths = [] } = door;
-  const rules = rulesOf(listen, door);
-  const serves = listenHttp === undefined ? "all" : "grpc";
-  const { port } = await binding(listen, listener.listen(listen, { ...rules, serves }));
-  if (listenHttp !== undefined) {
-    await binding(listenHttp, listener.listen(listenHttp, { ...rules, serves: "http" }));
+  const { more = [] } = door;
+  const addresses = more.flatMap(({ at }) => ("path" in at ? [] : [at.host]));
+  const tls = tlsOf([listen.host, ...addresses], door);
+  const rulesOf = (secure: boolean, serves: "all" | "grpc" | "http"): DoorRules => {
+    if (!secure) return { serves };
+    if (tls === undefined) throw new RangeError("TLS without a certificate");
+    return { serves, tls };
+  };
+  const { secure, serves } = door.main ?? { secure: tls !== undefined, serves: "all" };
+  const { port } = await binding(listen, listener.listen(listen, rulesOf(secure, serves)));
+  for (const { at, ...manner } of more) {
+    const rules = rulesOf(manner.secure, manner.serves);
+    if ("path" in at) await listener.listenUnix(at, rules);
+    else await binding(at, listener.listen(at, rules));
   }
-  for (const path of unixPaths) await listener.listenUnix({ path }, rules);
   return port;
 }
 
@@ -28,9 +35,8 @@ export function accessOf({ cors = ["*"], hostWhitelist = ["*"] }: ClientDoor = {
   return { cors, hostWhitelist };
 }
 
-function rulesOf({ host }: Address, { tls, autoTls }: ClientDoor): DoorRules {
-  if (tls !== undefined) return { tls };
-  if (autoTls !== true) return {};
-  const hosts = [...new Set([host, "localhost", "127.0.0.1", "::1"])];
-  return { tls: makeCertificate(hosts, Date.now()) };
+function tlsOf(hosts: readonly string[], { tls, autoTls }: ClientDoor): DoorRules["tls"] {
+  if (tls !== undefined) return tls;
+  if (autoTls !== true) return undefined;
+  return makeCertificate([...new Set([...hosts, "localhost", "127.0.0.1", "::1"])], Date.now());
 }

@@ -71,6 +71,7 @@ export class MemberHost {
     this.#embedded = new EmbeddedDoor({ requestFlush, onMistake, self: data.id });
     this.#sockets = new WsDoor({
       attach: (port, limits) => this.#embedded.attach(port, limits),
+      origins: data.door?.cors ?? [],
     });
   }
 

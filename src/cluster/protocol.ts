@@ -31,12 +31,19 @@ export interface ClientDoor {
   };
   /** A certificate of its own making, where no files are named. */
   readonly autoTls?: boolean;
-  /** HTTP/1 goes here; `listen` is left with gRPC. */
-  readonly listenHttp?: Address;
-  /** Unix sockets that serve everything. */
-  readonly unixPaths?: readonly string[];
+  /** How `listen` serves; everything, secure if there is a certificate, when left out. */
+  readonly main?: DoorManner;
+  /** Further addresses. */
+  readonly more?: readonly (DoorManner & { readonly at: Address | { readonly path: string } })[];
+  /** Origins of pages; left out: all for JSON, only the member's own for WebSockets. */
   readonly cors?: readonly string[];
   readonly hostWhitelist?: readonly string[];
+}
+
+export interface DoorManner {
+  readonly secure: boolean;
+  /** "grpc" and "http" each leave out the other. */
+  readonly serves: "all" | "grpc" | "http";
 }
 
 /** Given to the thread at its birth. Ids are plain bigints: brands do not cross threads. */

@@ -9,6 +9,7 @@ import type { MemberNotice } from "./cluster.ts";
 import { compactionOf } from "./compaction.ts";
 import { type Home, openHome } from "./home.ts";
 import type { ClusterSeed, MemberSeed } from "./identity.ts";
+import type { ClientDoor } from "./protocol.ts";
 import { StartError } from "./startError.ts";
 import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor.ts";
 import { Waiters } from "./waiters.ts";
@@ -21,8 +22,12 @@ export interface SoloOptions {
   readonly dataDir: string;
   readonly listenPeer: Address;
   readonly listenClient: Address;
+  /** TLS, more addresses and who may call; open to all without TLS when left out. */
+  readonly door?: ClientDoor;
   /** Where clients find this member. Default: http:// and the address it listens on. */
-  readonly clientUrl?: string;
+  readonly clientUrls?: readonly string[];
+  /** "extensive": calls are timed too. */
+  readonly metrics?: "basic" | "extensive";
   readonly timing?: MemberTiming;
   /** Between two progress messages to an idle watcher. Default 10 minutes. */
   readonly watchProgressMs?: number;
@@ -58,6 +63,8 @@ export class SoloMember {
       id: self.id,
       clusterId: seed.clusterId,
       listen: listenClient,
+      ...(options.door && { door: options.door }),
+      ...(options.metrics && { metrics: options.metrics }),
       mesh: { listen: listenPeer, url: self.peerUrls[0] ?? "" },
       timing: timing ?? defaultTiming,
       ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
@@ -72,8 +79,8 @@ export class SoloMember {
   }
 
   /** Where clients find this member; final once `start` resolved. */
-  get clientUrl(): string {
-    return this.#options.clientUrl ?? `http://${this.#supervisor.endpoint}`;
+  get clientUrls(): readonly string[] {
+    return this.#options.clientUrls ?? [`http://${this.#supervisor.endpoint}`];
   }
 
   /** True once `onMember` was told that it stays down for good. */
@@ -146,7 +153,7 @@ export class SoloMember {
     if (home === undefined) return;
     const { seed, self } = this.#options;
     this.#supervisor.start(await home.boot(self.id), {
-      clientUrls: [this.clientUrl],
+      clientUrls: this.clientUrls,
       members: this.#memberInfos(),
       begunWith: self.joined === true ? [] : seed.members.map(({ id }) => id),
     });
@@ -208,7 +215,7 @@ export class SoloMember {
       id,
       name,
       peerUrls,
-      clientUrls: id === self.id ? [this.clientUrl] : [],
+      clientUrls: id === self.id ? this.clientUrls : [],
       isLearner: false,
     }));
   }

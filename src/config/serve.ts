@@ -1,6 +1,7 @@
 // Settings of one member, by etcd's flags: what `quorlet serve` runs.
 import type { LogLevel } from "../base/system.ts";
 import type { MemberTiming } from "../member/events.ts";
+import { type ClientListeners, clientListeners } from "./clientDoor.ts";
 import { ConfigError } from "./configError.ts";
 import { gatherSettings, type SettingSources, type Settings } from "./settings.ts";
 import { isWildcard, parseServerUrl, type ServerUrl } from "./urls.ts";
@@ -9,7 +10,7 @@ export interface ServeConfig {
   readonly name: string;
   readonly dataDir: string;
   readonly listenPeers: readonly ServerUrl[];
-  readonly listenClients: readonly ServerUrl[];
+  readonly clients: ClientListeners;
   readonly advertisePeerUrls: readonly ServerUrl[];
   readonly advertiseClientUrls: readonly string[];
   /** This member among them, each name once. */
@@ -25,6 +26,8 @@ export interface ServeConfig {
   /** Entries that stay behind it for those who lag a little. */
   readonly catchUpEntries: number;
   readonly watchProgressMs: number;
+  /** "extensive": calls are timed too. */
+  readonly metrics: "basic" | "extensive";
   readonly logLevel: LogLevel;
   /** One line each, for the log. */
   readonly warnings: readonly string[];
@@ -51,16 +54,16 @@ export function serveConfig(sources: SettingSources): ServeConfig {
   const settings = gatherSettings(sources);
   const name = settings.text("name");
   const listenPeers = urls(settings, "listen-peer-urls");
-  const listenClients = urls(settings, "listen-client-urls");
+  const clients = clientListeners(settings);
   const advertisePeerUrls = advertisedPeers(settings);
   const discoverySrv = srvOf(settings);
   return Object.freeze({
     name,
     dataDir: settings.isSaid("data-dir") ? settings.text("data-dir") : `${name}.etcd`,
     listenPeers,
-    listenClients,
+    clients,
     advertisePeerUrls,
-    advertiseClientUrls: advertisedClients(settings, listenClients),
+    advertiseClientUrls: advertisedClients(settings, clients.urls),
     initialCluster:
       discoverySrv === undefined ? initialCluster(settings, name, advertisePeerUrls) : [],
     discoverySrv,
@@ -71,6 +74,7 @@ export function serveConfig(sources: SettingSources): ServeConfig {
     snapshotEntries: settings.integer("snapshot-count", { min: 1, max: entriesMax }),
     catchUpEntries: settings.integer("snapshot-catchup-entries", { min: 0, max: entriesMax }),
     watchProgressMs: watchProgress(settings),
+    metrics: settings.text("metrics") === "extensive" ? "extensive" : "basic",
     logLevel: logLevelOf(settings),
     warnings: settings.warnings,
   });
@@ -93,15 +97,14 @@ function advertisedPeers(settings: Settings): readonly ServerUrl[] {
   return found;
 }
 
-function advertisedClients(settings: Settings, listen: readonly ServerUrl[]): readonly string[] {
+function advertisedClients(settings: Settings, listen: readonly string[]): readonly string[] {
   const flag = "advertise-client-urls";
   if (settings.isSaid("listen-client-urls") && !settings.isSaid(flag)) {
     throw new ConfigError(
       "--advertise-client-urls is required when --listen-client-urls is set explicitly",
     );
   }
-  const found = settings.isSaid(flag) ? urls(settings, flag) : listen;
-  return found.map(({ text }) => text);
+  return settings.isSaid(flag) ? urls(settings, flag).map(({ text }) => text) : listen;
 }
 
 function initialCluster(

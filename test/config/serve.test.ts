@@ -46,7 +46,11 @@ test("without any flag it is etcd's single member", () => {
   const found = config({});
   assert.equal(found.name, "default");
   assert.equal(found.dataDir, "default.etcd");
-  assert.deepEqual(texts(found.listenClients), ["http://localhost:2379"]);
+  assert.deepEqual(found.clients, {
+    listen: { host: "localhost", port: 2379 },
+    urls: ["http://localhost:2379"],
+    door: { main: { secure: false, serves: "all" }, more: [] },
+  });
   assert.deepEqual(found.advertiseClientUrls, ["http://localhost:2379"]);
   assert.deepEqual(
     found.initialCluster.map(({ name, peerUrls }) => [name, texts(peerUrls)]),
@@ -122,6 +126,35 @@ test("flags without a meaning here are taken with one warning, experimental or n
   assert.equal(config({ args: ["--enable-pprof"] }).warnings.length, 1);
 });
 
+test("clients are met at several addresses, with TLS or without, HTTP apart, by a unix socket", () => {
+  const certificate = ["--cert-file", "c", "--key-file", "k"];
+  const advertise = ["--advertise-client-urls", "https://a:1"];
+  const found = config({
+    args: [
+      ...[...certificate, ...advertise, "--listen-client-urls", "https://a:1,http://b:2,unix:///s"],
+      ...["--trusted-ca-file", "ca", "--client-cert-auth", "--client-crl-file", "r"],
+      ...["--listen-client-http-urls", "https://a:3", "--tls-min-version", "TLS1.3"],
+      ...["--cipher-suites", "X,Y", "--cors", "http://p", "--host-whitelist", "h1,h2"],
+    ],
+  });
+  assert.deepEqual(found.clients.listen, { host: "a", port: 1 });
+  assert.deepEqual(found.clients.door, {
+    tls: {
+      ...{ certFile: "c", keyFile: "k", clientCertAuth: true, trustedCaFile: "ca", crlFile: "r" },
+      ...{ cipherSuites: ["X", "Y"], minVersion: "TLSv1.3" },
+    },
+    main: { secure: true, serves: "grpc" },
+    more: [
+      { at: { host: "b", port: 2 }, secure: false, serves: "grpc" },
+      { at: { path: "/s" }, secure: false, serves: "grpc" },
+      { at: { host: "a", port: 3 }, secure: true, serves: "http" },
+    ],
+    cors: ["http://p"],
+    hostWhitelist: ["h1", "h2"],
+  });
+  assert.equal(found.warnings.length, 2, "two addresses are plain beside a certificate");
+});
+
 test("what is not built is refused rather than passed over", () => {
   for (const { name, kind, use, fallback } of etcdFlags) {
     if (use !== "missing") continue;
@@ -150,6 +183,15 @@ test("every mistake is one line, with etcd's exit code", () => {
     [["--name", "x", ...two], /couldn't find local name "x"/, 1],
     [["--name", "m1", ...two], /missing from --initial-advertise-peer-urls/, 1],
     [["--initial-cluster", "m1=http://a:1,m2=http://a:1", "--name", "m1"], /twice/, 1],
+    [
+      ["--listen-client-urls", "https://a:1", "--advertise-client-urls", "https://a:1"],
+      /TLS key/,
+      1,
+    ],
+    [["--cert-file", "c"], /belong together/, 1],
+    [["--client-cert-auth"], /needs --cert-file/, 1],
+    [["--listen-client-urls", "unix:///s", "--advertise-client-urls", "http://a:1"], /no URL/, 1],
+    [["--cert-file=c", "--key-file=k", "--tls-min-version=TLS1.1"], /TLS1\.2 or TLS1\.3/, 2],
     [["--discovery-srv", "d", ...two], /multiple discovery or bootstrap flags/, 1],
     [["--strict-reconfig-check=maybe"], /true or false/, 2],
     [["--experimental-watch-progress-notify-interval", "soon"], /duration/, 2],

@@ -49,7 +49,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
     ...["client", "grpc/call"],
   ],
   cli: ["base", "base/system", "client"],
-  config: ["base/system", "cluster/address", "member/events"],
+  config: ["base/system", "cluster/address", "cluster/protocol", "member/events"],
 };
 
 /** Rooms and files whose every input is an argument: no clock, no chance, no disk, no waiting. */
