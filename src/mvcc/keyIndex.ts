@@ -89,12 +89,12 @@ export class KeyIndex {
   }
 
   /** Records a put as its row tells it; earlier ones of its life may have been compacted away. */
-  restorePut(put: { main: number; sub: number; created: number; version: number }): void {
+  restorePut(main: number, sub: number, life: { created: number; version: number }): void {
     if (this.#version > 0) this.#remember();
-    this.#main = put.main;
-    this.#sub = put.sub;
-    this.#created = put.created;
-    this.#version = put.version;
+    this.#main = main;
+    this.#sub = sub;
+    this.#created = life.created;
+    this.#version = life.version;
   }
 
   /** Records a tombstone; what it ended may have been compacted away. */

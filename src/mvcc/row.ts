@@ -5,7 +5,7 @@
 //
 // Zero fields are left out. A tombstone's row holds key and mod revision: the `kv` of its DELETE event.
 import { LeaseId, noLease } from "../base/brand.ts";
-import { asBuffer, emptyBytes } from "../base/bytes.ts";
+import { emptyBytes, latin1Of } from "../base/bytes.ts";
 
 export const RowFlag = { put: 1, tombstone: 2 } as const;
 export type RowFlag = (typeof RowFlag)[keyof typeof RowFlag];
@@ -126,6 +126,36 @@ export class RowWriter implements RowPlace {
   }
 }
 
+/** What an index keeps of a stored row, read in one pass; one object for many rows. */
+export class StoredHead implements RowHead {
+  key = "";
+  created = 0;
+  main = 0;
+  version = 0;
+  lease: LeaseId = noLease;
+
+  /** @param stored flag and row; the key becomes a string, nothing else is kept. */
+  read(stored: Uint8Array): void {
+    this.created = this.main = this.version = 0;
+    this.lease = noLease;
+    this.key = "";
+    for (let at = 1; at < stored.length; ) {
+      const tag = stored[at++] ?? 0;
+      if (tag === Tag.key) {
+        const from = afterVarint(stored, at);
+        at = from + integerFrom(stored, at);
+        this.key = latin1Of(stored, from, at);
+        continue;
+      }
+      if (tag === Tag.create) this.created = integerFrom(stored, at);
+      else if (tag === Tag.mod) this.main = integerFrom(stored, at);
+      else if (tag === Tag.version) this.version = integerFrom(stored, at);
+      else if (tag === Tag.lease) this.lease = leaseFrom(stored, at);
+      at = afterField(stored, tag, at);
+    }
+  }
+}
+
 /** The row within a stored value; the same memory. */
 export function rowOfStored(stored: Uint8Array): Uint8Array {
   return stored.subarray(1);
@@ -138,7 +168,7 @@ export function isTombstone(stored: Uint8Array): boolean {
 /** The key as latin1. */
 export function rowKeyText(row: Uint8Array): string {
   const at = afterVarint(row, 1);
-  return asBuffer(row).toString("latin1", at, at + integerFrom(row, 1));
+  return latin1Of(row, at, at + integerFrom(row, 1));
 }
 
 export function rowCreateRevision(row: Uint8Array): number {

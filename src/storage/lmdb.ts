@@ -22,6 +22,7 @@ import { faultOf } from "./lmdbFault.ts";
 import { checkOwner, type StoreOwner } from "./lmdbOwner.ts";
 import { LmdbPin } from "./lmdbPin.ts";
 import { framedBytes, RowFramer, unframeRow, unframeValue } from "./lmdbRows.ts";
+import { scanLmdbFile } from "./lmdbScan.ts";
 import {
   type BatchOperation,
   type Cursor,
@@ -47,6 +48,9 @@ const pageBytes = 4096;
 const mapSlackBytes = 1024 * 1024;
 /** Address space that a new pin finds free: what may be written before it is lost. */
 const pinRoomBytes = 4 * 1024 * 1024 * 1024;
+
+/** A whole table of so many rows is read from the file, by pages. */
+export const pagedRowsMin = 1_000;
 
 type Done = (error: Error | undefined) => void;
 
@@ -96,7 +100,12 @@ export class LmdbEngine implements Engine {
     range: { table: Table; from: Uint8Array; to?: Uint8Array | undefined },
     visit: (key: Uint8Array, value: Uint8Array) => boolean,
   ): void {
-    const cursor = this.#cursorAt(range.table, range.from);
+    const { table, from, to } = range;
+    if (to === undefined && this.#isWorthPages(table) && this.#isWhole(table, from)) {
+      scanLmdbFile(path.join(this.#directory, "data.mdb"), table, visit);
+      return;
+    }
+    const cursor = this.#cursorAt(table, from);
     if (cursor === undefined) return;
     try {
       for (let row = cursor.getCurrentBinary(); row !== null; ) {
@@ -227,15 +236,25 @@ export class LmdbEngine implements Engine {
 
   /** A cursor on the first row at or above `from`; undefined when there is none. */
   #cursorAt(table: Table, from: Uint8Array): Cursor | undefined {
-    const dbi = this.#table(table);
-    // A step of this cursor costs a fraction of the other's, but it can only start at the beginning.
-    const fast = new nodeLmdb.Cursor(this.#reader, dbi, { keyIsUint32: true });
-    if (fast.goToFirst() === null) return closed(fast);
-    const first = fast.getCurrentBinary();
-    if (first !== null && compareBytes(unframeRow(table, first).key, from) >= 0) return fast;
-    fast.close();
-    const cursor = new nodeLmdb.Cursor(this.#reader, dbi, { keyIsBuffer: true });
-    return cursor.goToRange(from) === null ? closed(cursor) : cursor;
+    const isWhole = this.#isWhole(table, from);
+    // A step of the first costs a fraction of the other's, but it can only start at the beginning.
+    const keys = isWhole ? ({ keyIsUint32: true } as const) : ({ keyIsBuffer: true } as const);
+    const cursor = new nodeLmdb.Cursor(this.#reader, this.#table(table), keys);
+    const found = isWhole ? cursor.goToFirst() : cursor.goToRange(from);
+    return found === null ? closed(cursor) : cursor;
+  }
+
+  /** No row of the table is below `from`. */
+  #isWhole(table: Table, from: Uint8Array): boolean {
+    const cursor = new nodeLmdb.Cursor(this.#reader, this.#table(table), { keyIsUint32: true });
+    const first = cursor.goToFirst() === null ? null : cursor.getCurrentBinary();
+    cursor.close();
+    return first === null || compareBytes(unframeRow(table, first).key, from) >= 0;
+  }
+
+  /** Pages of a batch under way may be written over what the file's newest state reaches. */
+  #isWorthPages(table: Table): boolean {
+    return !this.#busy && this.#table(table).stat(this.#reader).entryCount >= pagedRowsMin;
   }
 
   #table(table: Table): Dbi {

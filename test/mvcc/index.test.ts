@@ -84,7 +84,7 @@ test("a restored index equals the one that grew", () => {
   for (let i = 0; i < 1000; i++) {
     const key = String((i * 389) % 1000);
     const entry = grown.put(key, i + 2, 0);
-    restored.restore(key).restorePut({ main: i + 2, sub: 0, created: i + 2, version: 1 });
+    restored.restore(key).restorePut(i + 2, 0, { created: i + 2, version: 1 });
     if (i % 3 !== 0) continue;
     grown.tombstone(entry, i + 2, 1);
     restored.restore(key).restoreTombstone(i + 2, 1);

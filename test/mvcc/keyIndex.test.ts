@@ -109,9 +109,9 @@ test("a life of which only the tombstone is left still hides the key", () => {
 test("rows read at boot give the index that wrote them", () => {
   const index = new KeyIndex("key");
   // What a compaction at 5 left of: put 2, put 4, put 5, delete 7, put 9.
-  index.restorePut({ main: 5, sub: 1, created: 2, version: 3 });
+  index.restorePut(5, 1, { created: 2, version: 3 });
   index.restoreTombstone(7, 0);
-  index.restorePut({ main: 9, sub: 0, created: 9, version: 1 });
+  index.restorePut(9, 0, { created: 9, version: 1 });
   assert.deepEqual(seen(index, 6), [2, 5, 1, 3]);
   assert.equal(seen(index, 8), undefined);
   assert.deepEqual(seen(index, 9), [9, 9, 0, 1]);

@@ -9,7 +9,7 @@ import { after, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { type Engine, type EngineBatch, Table } from "../../src/storage/engine.ts";
 import { EngineFault } from "../../src/storage/engineFault.ts";
-import { LmdbEngine } from "../../src/storage/lmdb.ts";
+import { LmdbEngine, pagedRowsMin } from "../../src/storage/lmdb.ts";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "quorlet-lmdb-"));
 after(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -55,6 +55,70 @@ test("the map grows before a batch and, if the guess was low, after MDB_MAP_FULL
     await submit(engine, rows(round * 500, (round + 1) * 500, round % 2 ? 4100 : 300));
   }
   assert.equal(countOf(engine), 6000);
+  await engine.close();
+});
+
+/** Every row of the table as text; with a bound LMDB's cursor reads it, else its pages are read. */
+function textsOf(engine: Engine, to?: Uint8Array): string[] {
+  const found: string[] = [];
+  engine.scan({ table: Table.key, from: Buffer.alloc(1), to }, (key, value) => {
+    found.push(`${Buffer.from(key).toString("hex")}=${Buffer.from(value).toString("latin1")}`);
+    return true;
+  });
+  return found;
+}
+
+test("a whole table read by pages is what the cursor reads, at any size of a row", async () => {
+  const engine = open("pages");
+  const last = Buffer.alloc(9, 255);
+  // Within a page, at its edge, one overflow page, several, and beyond what is read at once.
+  const sizes = [1, 300, 1990, 2100, 4067, 4068, 9000, 300_000];
+  for (const [i, size] of sizes.entries()) {
+    const count = size > 100_000 ? 3 : 400;
+    await submit(engine, rows(i * 1000, i * 1000 + count, size));
+    const byCursor = textsOf(engine, last);
+    assert.equal(byCursor.length, i * 400 + count);
+    assert.deepEqual(textsOf(engine), byCursor, `rows of ${size} bytes`);
+  }
+  const deletes = rows(0, 3000, 0).filter((_, i) => i % 3 > 0);
+  await new Promise<void>((resolve, reject) => {
+    engine.submit({ puts: rows(1, 2, 77), deletes }, (error) =>
+      error ? reject(error) : resolve(),
+    );
+  });
+  assert.deepEqual(textsOf(engine), textsOf(engine, last), "after deletions");
+  let visits = 0;
+  engine.scan({ table: Table.key, from: Buffer.alloc(1) }, () => ++visits < 5);
+  assert.equal(visits, 5, "stops when told to");
+  await engine.close();
+});
+
+test("a whole table is read as of the last completed batch while another is under way", async () => {
+  const engine = open("busy");
+  await submit(engine, rows(0, pagedRowsMin, 100));
+  const writing = submit(engine, rows(pagedRowsMin, 3 * pagedRowsMin, 100));
+  // Blocks the thread for long enough for the pool to get ahead of it.
+  for (let i = 0; i < 50; i++) assert.equal(countOf(engine), pagedRowsMin);
+  await writing;
+  assert.equal(countOf(engine), 3 * pagedRowsMin);
+  await engine.close();
+});
+
+test("a row that is damaged while the store is open is named by a scan of pages", async () => {
+  const engine = open("pagesDamage");
+  await submit(engine, rows(0, pagedRowsMin, 100));
+  const file = path.join(folder, "pagesDamage", "data.mdb");
+  const at = fs.readFileSync(file).lastIndexOf("row 7.row 7.");
+  const fd = fs.openSync(file, "r+");
+  fs.writeSync(fd, Buffer.of(0), 0, 1, at + 3);
+  fs.closeSync(fd);
+  assert.throws(
+    () => countOf(engine),
+    (error) =>
+      error instanceof EngineFault &&
+      error.trouble.kind === "damaged" &&
+      Buffer.from(error.trouble.key).readUInt32BE(4) === 7,
+  );
   await engine.close();
 });
 
