@@ -1,11 +1,12 @@
-// A member on real threads and files that is alone, and whose store is lost or damaged when its log no
-// longer reaches back to the beginning: it refuses to start, and says what it still has.
+// Members on real threads and files whose store is lost or damaged when their log no longer reaches back
+// to the beginning: the others build it again, and one that is alone says what it still has.
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Cluster, type ClusterOptions, type MemberHandle } from "../../src/quorlet.ts";
+import { AckedLoad } from "../support/ackedLoad.ts";
 import { KvClient } from "../support/kvClient.ts";
 
 const options: ClusterOptions = {
@@ -13,6 +14,8 @@ const options: ClusterOptions = {
   snapshotEntries: 12,
   catchUpEntries: 6,
 };
+
+const patienceMs = 60_000;
 
 async function withDataDir(act: (dataDir: string) => Promise<void>): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), "quorlet-loss-"));
@@ -30,6 +33,25 @@ async function writeEntries(member: MemberHandle, count: number): Promise<void> 
   client.close();
 }
 
+/** A member that is refilled serves nobody until it has all that it may have promised. */
+async function untilServes(member: MemberHandle): Promise<void> {
+  const client = new KvClient(member.endpoint);
+  const endMs = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      await client.revision();
+      break;
+    } catch (error) {
+      if (performance.now() > endMs) throw new Error(`${member.name} stays away`, { cause: error });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  client.close();
+}
+
+const folderOf = (dataDir: string, id: bigint): string =>
+  join(dataDir, `member-${id.toString(16).padStart(16, "0")}`);
+
 const losses: Readonly<Record<string, (store: string) => void>> = {
   missing: (store) => rmSync(store, { recursive: true }),
   damaged: (store) => {
@@ -43,6 +65,31 @@ const losses: Readonly<Record<string, (store: string) => void>> = {
 };
 
 for (const [name, lose] of Object.entries(losses)) {
+  test(`a store that is ${name} is built again by the others`, () =>
+    withDataDir(async (dataDir) => {
+      await using cluster = await Cluster.start({ ...options, members: 3, dataDir });
+      const { members } = cluster;
+      const leader = members.find(({ role }) => role === "leader") ?? assert.fail();
+      const [victim, other] = members.filter((member) => member !== leader);
+      assert.ok(victim && other);
+      await writeEntries(leader, 60);
+      await victim.kill();
+      const folder = folderOf(dataDir, victim.id);
+      lose(join(folder, "store"));
+      const load = new AckedLoad();
+      await load.write([leader.endpoint, other.endpoint], (acked) => acked < 60);
+      await victim.restart();
+      await untilServes(victim);
+      await load.verify(cluster.members.map(({ endpoint }) => endpoint));
+      const asides = readdirSync(folder).filter((each) => each.startsWith("store."));
+      assert.deepEqual(asides, name === "damaged" ? ["store.damaged-1"] : []);
+      // It votes again: the majority is it and one other.
+      await leader.kill();
+      await load.write([victim.endpoint, other.endpoint], (acked) => acked < 30);
+      await load.verify([victim.endpoint, other.endpoint]);
+      await leader.restart();
+    }));
+
   test(`a member alone whose store is ${name} refuses, and says what there is`, () =>
     withDataDir(async (dataDir) => {
       {
