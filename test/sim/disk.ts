@@ -52,6 +52,8 @@ export class SimDisk {
   #isStoreLost = false;
   /** When the last save so far will be durable. */
   #syncedUs = 0;
+  /** When the store will have done the slowest of what it was given. */
+  #storedUs = 0;
   /** Everything takes this many times longer. */
   slowness = 1;
 
@@ -63,9 +65,9 @@ export class SimDisk {
     parts.durable.reload(this.#store.log);
   }
 
-  /** When the last save so far will be durable. */
-  get syncedUs(): number {
-    return this.#syncedUs;
+  /** When log and store will have done what they were given so far. */
+  get idleUs(): number {
+    return Math.max(this.#syncedUs, this.#storedUs);
   }
 
   /** Log and store as the next life of the member finds them. */
@@ -85,6 +87,7 @@ export class SimDisk {
   crash(): string {
     const { durable, onDurable } = this.#parts;
     this.#syncedUs = 0;
+    this.#storedUs = 0;
     const survived = this.#store.crash();
     this.#home = this.#home.afterCrash(this.#store.log.base());
     durable.reload(this.#store.log);
@@ -127,14 +130,19 @@ export class SimDisk {
   }
 
   #newHome(): MemoryStoreHome {
-    const { later } = this.#parts;
+    const { later, queue } = this.#parts;
     return new MemoryStoreHome({
-      defer: (run) => later(this.#delayUs(this.#odds.storeUsMax), run),
+      defer: (run) => {
+        const us = this.#delayUs(this.#odds.storeUsMax);
+        this.#storedUs = Math.max(this.#storedUs, queue.nowUs + us);
+        later(us, run);
+      },
     });
   }
 
   heal(): void {
     this.#odds = { ...this.#odds, ...healed };
+    this.#store.makeRoom();
     this.slowness = 1;
   }
 

@@ -32,8 +32,9 @@ export interface LogStore {
   damage(kind: DamageKind): string | undefined;
   /** A write failed, and the member has not died of it yet: what it saved since cannot be read. */
   readonly hasFailed: boolean;
-  /** No room for another segment, until the member died of it. */
+  /** No room for another segment, until the member died of it or there is room again. */
   fill(): void;
+  makeRoom(): void;
 }
 
 export class MemoryStore implements LogStore {
@@ -63,6 +64,8 @@ export class MemoryStore implements LogStore {
   damage(): undefined {}
 
   fill(): void {}
+
+  makeRoom(): void {}
 }
 
 /** Small, so that a run fills several. */
@@ -131,6 +134,11 @@ export class SegmentStore implements LogStore {
   fill(): void {
     const { faults } = this.#disk;
     faults.create = faults.prepare = "ENOSPC";
+  }
+
+  makeRoom(): void {
+    const { faults } = this.#disk;
+    faults.create = faults.prepare = undefined;
   }
 
   #reopen(): void {

@@ -2,15 +2,18 @@
 //   npm run sim -- --seeds 1000 --from 1 --jobs 2
 //   npm run sim -- --seeds 2000 --budget 120    as many of them as fit into so many seconds
 //   npm run sim -- --seed 17 --trace
-//   npm run sim -- --mutants [--only "part of a name"]
+//   npm run sim -- --mutants [--only "part of a name"] [--seeds 200]
 import { execFileSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { projectRoot } from "../support/paths.ts";
+import { mutantSeedsMax } from "./mutants/hunt.ts";
 import { printTable } from "./mutants/table.ts";
 import { runPool } from "./pool.ts";
 import { runSeed, type Verdict } from "./runSeed.ts";
 import { Summary } from "./summary.ts";
+
+const seedsDefault = 100;
 
 process.exitCode = await main();
 
@@ -26,7 +29,7 @@ interface Range {
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
-      seeds: { type: "string", default: "100" },
+      seeds: { type: "string" },
       from: { type: "string", default: "1" },
       jobs: { type: "string", default: String(availableParallelism()) },
       budget: { type: "string", default: "0" },
@@ -36,7 +39,8 @@ async function main(): Promise<number> {
       only: { type: "string", default: "" },
     },
   });
-  const [count, from, jobs] = [Number(values.seeds), Number(values.from), Number(values.jobs)];
+  const seeds = values.seeds ?? (values.mutants ? mutantSeedsMax : seedsDefault);
+  const [count, from, jobs] = [Number(seeds), Number(values.from), Number(values.jobs)];
   const budgetSec = Number(values.budget);
   const one = values.seed === undefined ? from : Number(values.seed);
   const numbers = [count, from, jobs, one, budgetSec];
@@ -44,7 +48,10 @@ async function main(): Promise<number> {
     console.error("seeds, from, seed, jobs and budget (seconds) are whole numbers");
     return 2;
   }
-  if (values.mutants) return (await printTable({ jobs, only: values.only })) === 0 ? 0 : 1;
+  if (values.mutants) {
+    const missed = await printTable({ jobs, only: values.only, seedsMax: count });
+    return missed === 0 ? 0 : 1;
+  }
   if (values.seed !== undefined) return runOne(one, values.trace);
   return await runMany({ from, count, jobs, budgetSec });
 }

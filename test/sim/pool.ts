@@ -8,6 +8,8 @@ import type { Verdict } from "./runSeed.ts";
 
 /** Survivors of a seed are few: a large nursery spares most of the collector's work. */
 const nurseryMegabytes = 192;
+/** Between two looks at how long a seed has worked. */
+const hangLookMs = 500;
 
 /** What a thread is told. */
 export interface SeedTask {
@@ -22,8 +24,11 @@ export interface PoolOptions {
   readonly focus?: Focus | undefined;
   /** Seeds that have not begun when this says so do not run. */
   readonly isOver?: () => boolean;
-  /** A seed that takes longer is ended and told to `onHang`; without it seeds take as long as they do. */
-  readonly seedMsMax?: number;
+  /**
+   * A seed for which its thread works longer than this is ended and told to `onHang`; without it seeds
+   * take as long as they do. What others do on the machine does not count.
+   */
+  readonly seedCpuMsMax?: number;
   readonly onHang?: (seed: number) => void;
   /** Where the simulator and what it runs lie; the project by default. */
   readonly tree?: string;
@@ -68,15 +73,24 @@ export async function runPool(
 async function runOne(
   pool: Piscina<SeedTask, Verdict>,
   seed: number,
-  { seedMsMax, focus }: PoolOptions,
+  { seedCpuMsMax, focus, jobs }: PoolOptions,
 ): Promise<Verdict | undefined> {
-  if (seedMsMax === undefined) return await pool.run({ seed, focus });
-  const signal = AbortSignal.timeout(seedMsMax);
+  if (seedCpuMsMax === undefined) return await pool.run({ seed, focus });
+  // Node tells the time of all threads together: that of one is at most an equal share of it, as the
+  // others may be at quicker seeds.
+  const before = process.cpuUsage();
+  const ending = new AbortController();
+  const watch = setInterval(() => {
+    const { user, system } = process.cpuUsage(before);
+    if ((user + system) / 1_000 > seedCpuMsMax * jobs) ending.abort();
+  }, hangLookMs);
   try {
-    return await pool.run({ seed, focus }, { signal });
+    return await pool.run({ seed, focus }, { signal: ending.signal });
   } catch (error) {
-    if (signal.aborted) return undefined;
+    if (ending.signal.aborted) return undefined;
     throw error;
+  } finally {
+    clearInterval(watch);
   }
 }
 

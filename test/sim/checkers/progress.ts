@@ -18,7 +18,7 @@ const leasesEndUs = 30_000_000;
 export function checkProgress(cluster: SimCluster): void {
   const { workload, members, watchClients } = cluster;
   // What a slow disk was given before it healed still takes its time.
-  const slowUs = Math.max(...members.map(({ disk }) => disk.syncedUs - cluster.queue.nowUs), 0);
+  const slowUs = Math.max(...members.map(({ disk }) => disk.idleUs - cluster.queue.nowUs), 0);
   cluster.run(slowUs + afterloadUs);
   workload.end();
   for (const client of watchClients) client.settle();
@@ -85,6 +85,13 @@ function waitFor(
 }
 
 function checkServes(cluster: SimCluster, member: SimMember): void {
+  // It may still die of what went wrong before: nobody can be asked then.
+  waitFor(
+    cluster,
+    serveUs,
+    () => member.isUp,
+    () => `m${member.id} is down`,
+  );
   let state = "open";
   cluster.workload.probe(member, (end) => {
     state = end;

@@ -4,8 +4,8 @@ import { type Mutant, MutantTree } from "./mutant.ts";
 
 /** A mutant that survives this many seeds is not found. */
 export const mutantSeedsMax = 2_000;
-/** A seed takes tenths of a second; one that takes this long has been broken into going on for ever. */
-const seedMsMax = 60_000;
+/** A seed takes tenths of a second; one that works this long has been broken into going on for ever. */
+const seedCpuMsMax = 30_000;
 
 export interface Find {
   /** The lowest seed that found it; undefined: none did. */
@@ -30,7 +30,7 @@ export async function hunt(
   try {
     await tree.plant(mutant);
     const range = { from: 1, count: seedsMax, jobs, tree: tree.root, focus: mutant.focus };
-    const bounds = { seedMsMax, onHang: (at: number) => onFound(at, "hang", "no end") };
+    const bounds = { seedCpuMsMax, onHang: (at: number) => onFound(at, "hang", "no end") };
     await runPool({ ...range, ...bounds, isOver: () => seed !== Infinity }, (verdict) => {
       seeds++;
       const { violation } = verdict;
