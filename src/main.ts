@@ -2,8 +2,8 @@
 // Process entry: settings, cluster, what the user sees, and the order of leaving.
 import { lookup, resolveSrv } from "node:dns/promises";
 import { readFileSync } from "node:fs";
+import { silentLog } from "./base/ports.ts";
 import { tuneHeapOfThreads } from "./base/system.ts";
-import type { Address } from "./cluster/address.ts";
 import { Cluster, type MemberNotice } from "./cluster/cluster.ts";
 import { planMember } from "./cluster/joining.ts";
 import { SoloMember, type SoloOptions } from "./cluster/solo.ts";
@@ -16,9 +16,10 @@ import {
   type MemberProcessConfig,
 } from "./config/command.ts";
 import { ConfigError } from "./config/configError.ts";
-import { serveConfig } from "./config/serve.ts";
+import { type ServeConfig, serveConfig } from "./config/serve.ts";
 import type { ServerUrl } from "./config/urls.ts";
 import { DataDirError } from "./storage/dataDirError.ts";
+import { PeerTls } from "./transport/peerTls.ts";
 
 async function runDev(config: DevConfig): Promise<void> {
   const { members, host, clientPorts, watchProgressMs, logLevel, dataDir } = config;
@@ -42,7 +43,7 @@ async function runMember(config: MemberProcessConfig): Promise<void> {
   const { initialState } = config;
   await runSolo({
     ...(await planMember({ name, members, token, dataDir, initialState })),
-    ...{ dataDir, listenPeer, listenClient },
+    ...{ dataDir, listenPeers: [{ ...listenPeer, isTls: false }], listenClient },
     ...{ watchProgressMs, logLevel },
     ...(config.advertiseClientUrl && { clientUrls: [config.advertiseClientUrl] }),
   });
@@ -66,12 +67,24 @@ async function runServe(args: readonly string[]): Promise<void> {
         );
   const { initialState, clients, metrics, advertiseClientUrls: clientUrls } = config;
   await runSolo({
-    ...(await planMember({ name, members, token, dataDir, initialState })),
+    ...(await planMember({ name, members, token, dataDir, initialState, ...tlsForCalls(config) })),
     ...{ dataDir, timing, watchProgressMs, logLevel },
     ...{ snapshotEntries, catchUpEntries, metrics, clientUrls },
-    listenPeer: onlyAddress("listen-peer-urls", config.listenPeers),
+    listenPeers: config.listenPeers.map(({ address, isTls }) => ({ ...address, isTls })),
+    ...(config.peerTls === undefined ? {} : { peerTls: config.peerTls }),
     ...{ listenClient: clients.listen, door: clients.door },
   });
+}
+
+/** @throws {StartError} for files that cannot be used. */
+function tlsForCalls({ peerTls }: ServeConfig): { readonly tls?: PeerTls } {
+  if (peerTls === undefined) return {};
+  try {
+    return { tls: new PeerTls(peerTls === "auto" ? { auto: true } : peerTls, silentLog) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : `${error}`;
+    throw new StartError(`the certificates for peers cannot be used: ${why}`, { cause: error });
+  }
 }
 
 const texts = (urls: readonly ServerUrl[]): readonly string[] => urls.map(({ text }) => text);
@@ -101,16 +114,6 @@ async function runSolo(options: SoloOptions): Promise<void> {
   } catch (error) {
     if (!signal.aborted && !member.failed) throw error;
   }
-}
-
-/** @throws {ConfigError} for what is not built yet. */
-function onlyAddress(flag: string, urls: readonly ServerUrl[]): Address {
-  const [first] = urls;
-  if (first === undefined || urls.length > 1) {
-    throw new ConfigError(`--${flag}: more than one URL is not built yet`);
-  }
-  if (first.isTls) throw new ConfigError(`--${flag}: TLS is not built yet`);
-  return first.address;
 }
 
 /** Loaded only when asked for: a server carries nothing of it. */

@@ -24,7 +24,7 @@ import { openRaftLog } from "../src/storage/raftLog.ts";
 import { SharedDisk } from "../src/storage/sharedDisk.ts";
 import type { StoreHome } from "../src/storage/storeHome.ts";
 import type { TurnedAway } from "../src/transport/handshake.ts";
-import { BindError, binding } from "./bindError.ts";
+import { BindError } from "./bindError.ts";
 import { accessOf, bindClientDoor } from "./clientDoor.ts";
 import { MemberPages } from "./memberPages.ts";
 import { openStore } from "./openStore.ts";
@@ -122,7 +122,7 @@ export class MemberHost {
   async #bind(): Promise<number> {
     const { listen, mesh, door } = this.#data;
     const port = await bindClientDoor(this.#listener, listen, door);
-    if (mesh !== undefined) await binding(mesh.listen, this.#peers.listen(mesh.listen));
+    if (mesh !== undefined) await this.#peers.listen(mesh);
     return port;
   }
 

@@ -4,14 +4,22 @@ import type { MessagePort } from "node:worker_threads";
 import { type MemberId, noMember } from "../src/base/brand.ts";
 import type { Log } from "../src/base/ports.ts";
 import { systemRandom } from "../src/base/system.ts";
-import { type Address, linkUrl } from "../src/cluster/address.ts";
+import { linkUrl } from "../src/cluster/address.ts";
+import type { MeshAddress, MeshDoor } from "../src/cluster/protocol.ts";
+import { makeCertificate } from "../src/door/ownCertificate.ts";
 import type { LinkInfo } from "../src/member/roster.ts";
 import type { PeerIdentity, PeerStanding, TurnedAway } from "../src/transport/handshake.ts";
 import type { PeerLink } from "../src/transport/link.ts";
 import { MixedLink } from "../src/transport/mixed.ts";
-import { listenForPeers, type PeerListener } from "../src/transport/peerListener.ts";
+import {
+  listenForPeers,
+  type PeerAcceptor,
+  type PeerListener,
+} from "../src/transport/peerListener.ts";
+import { type PeerAutoTls, PeerTls } from "../src/transport/peerTls.ts";
 import { PortLink } from "../src/transport/port.ts";
 import { refuse, SocketLink } from "../src/transport/socket.ts";
+import { binding } from "./bindError.ts";
 
 /** A member that comes back is found within this time; below the shortest election. */
 export const redialMsMax = 1_000;
@@ -34,7 +42,8 @@ export interface MeshOptions {
 export class PeerDoor {
   readonly #log: Log;
   readonly #ports = new PortLink();
-  #listener: PeerListener | undefined;
+  #listeners: readonly PeerListener[] = [];
+  #tls: PeerTls | undefined;
   #sockets: SocketLink | undefined;
   #mixed: MixedLink | undefined;
   #members: (() => string) | undefined;
@@ -54,18 +63,21 @@ export class PeerDoor {
     return this.#mixed ?? this.#ports;
   }
 
-  /** Rejects when the address is taken or not ours. */
-  async listen(address: Address): Promise<void> {
-    this.#listener = await listenForPeers(
-      {
-        accept: (request, stream, head) => {
-          if (this.#sockets !== undefined) this.#sockets.accept(request, stream, head);
-          else refuse(stream, { status: 503, why: "the member is starting" });
-        },
-        members: () => this.#members?.(),
+  /** @throws {BindError} for an address that is taken or not ours. */
+  async listen({ listen, tls }: MeshDoor): Promise<void> {
+    const acceptor: PeerAcceptor = {
+      accept: (request, stream, head) => {
+        if (this.#sockets !== undefined) this.#sockets.accept(request, stream, head);
+        else refuse(stream, { status: 503, why: "the member is starting" });
       },
-      address,
-    );
+      members: () => this.#members?.(),
+    };
+    this.#tls = tls && new PeerTls(tls === "auto" ? selfMade(listen) : tls, this.#log);
+    for (const { isTls, ...address } of listen) {
+      const rules = isTls && this.#tls !== undefined ? { tls: this.#tls } : {};
+      const bound = listenForPeers(acceptor, { ...address, ...rules });
+      this.#listeners = [...this.#listeners, await binding(address, bound)];
+    }
   }
 
   /** Starts to be dialled. Called once, before anyone keeps `link`. */
@@ -75,6 +87,7 @@ export class PeerDoor {
       random: systemRandom,
       log: this.#log,
       limits: { redialMsMax },
+      ...(this.#tls === undefined ? {} : { tls: this.#tls }),
       standingOf: (id, { birth, peerUrl }) => {
         const standing = standingOf(id, birth);
         const mayStay = standing === "stranger" && this.#admit(id, peerUrl);
@@ -114,7 +127,7 @@ export class PeerDoor {
 
   close(): void {
     this.link.close();
-    void this.#listener?.close();
+    for (const listener of this.#listeners) void listener.close();
   }
 
   #dial(id: MemberId, url: string): void {
@@ -142,4 +155,9 @@ export class PeerDoor {
     this.#dial(id, linkUrl(peerUrl));
     return true;
   }
+}
+
+function selfMade(listen: readonly MeshAddress[]): PeerAutoTls {
+  const hosts = new Set([...listen.map(({ host }) => host), "localhost", "127.0.0.1", "::1"]);
+  return { auto: true, own: makeCertificate([...hosts], Date.now()) };
 }

@@ -2,15 +2,11 @@
 // to a cluster that runs, which then says under which id. What its data directory says comes first.
 import { MemberId } from "../base/brand.ts";
 import { inspectDataDir } from "../storage/dataDir.ts";
-import { membersPath } from "../transport/peerListener.ts";
+import { askForMembers } from "../transport/memberQuestion.ts";
+import type { PeerTls } from "../transport/peerTls.ts";
 import { linkUrl } from "./address.ts";
 import { type ClusterSeed, type MemberSeed, seedMembers } from "./identity.ts";
 import { StartError } from "./startError.ts";
-
-/** For each peer's answer. */
-export const answerMsMax = 5_000;
-/** Characters of an answer. */
-export const answerLengthMax = 1 << 20;
 
 export interface WantedMember {
   readonly name: string;
@@ -19,6 +15,8 @@ export interface WantedMember {
   readonly token: string;
   readonly dataDir: string;
   readonly initialState: "new" | "existing";
+  /** For peers with https URLs. */
+  readonly tls?: PeerTls;
 }
 
 export interface PlannedMember {
@@ -48,7 +46,10 @@ async function joining(wanted: WantedMember): Promise<PlannedMember> {
   const { name } = wanted;
   const own = urlsOf(wanted).map(linkUrl);
   const others = wanted.members.filter((member) => member.name !== name);
-  const running = await askAll(others.flatMap(({ peerUrls }) => peerUrls));
+  const running = await askAll(
+    others.flatMap(({ peerUrls }) => peerUrls),
+    wanted.tls,
+  );
   if (running === undefined) {
     throw new StartError(`no member of the initial cluster says who is in the cluster`);
   }
@@ -77,7 +78,10 @@ async function rejoining(
   const { name, members } = wanted;
   const self = { name, id, peerUrls: urlsOf(wanted), joined: true };
   const others = members.filter((member) => member.name !== name);
-  const running = await askAll(others.flatMap(({ peerUrls }) => peerUrls));
+  const running = await askAll(
+    others.flatMap(({ peerUrls }) => peerUrls),
+    wanted.tls,
+  );
   const known = running?.clusterId === clusterId ? running.members : [];
   return { seed: { clusterId, members: [...known.filter((one) => one.id !== id), self] }, self };
 }
@@ -86,17 +90,15 @@ const urlsOf = ({ name, members }: WantedMember): readonly string[] =>
   members.find((member) => member.name === name)?.peerUrls ?? [];
 
 /** The first answer; undefined when there is none. */
-async function askAll(urls: readonly string[]): Promise<ClusterSeed | undefined> {
-  const answers = urls.map(async (url) => (await ask(url)) ?? Promise.reject(new Error("none")));
+async function askAll(
+  urls: readonly string[],
+  tls: PeerTls | undefined,
+): Promise<ClusterSeed | undefined> {
+  const answers = urls.map(async (url) => {
+    const members = parseMembers(JSON.parse(await askForMembers(url, tls)));
+    return members ?? Promise.reject(new Error(`${url} says nothing about members`));
+  });
   return Promise.any(answers).catch(() => undefined);
-}
-
-async function ask(peerUrl: string): Promise<ClusterSeed | undefined> {
-  const url = `${peerUrl.replace(/^ws/, "http")}${membersPath}`;
-  const response = await fetch(url, { signal: AbortSignal.timeout(answerMsMax) });
-  if (!response.ok) return undefined;
-  const text = await response.text();
-  return text.length > answerLengthMax ? undefined : parseMembers(JSON.parse(text));
 }
 
 /** @returns undefined for anything but what a member says. */

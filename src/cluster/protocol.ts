@@ -7,13 +7,21 @@ import type { CompactionBounds } from "../member/logCompaction.ts";
 import type { MemberInfo } from "../member/service.ts";
 import type { Role } from "../raft/types.ts";
 import type { SharedFiles } from "../storage/sharedDisk.ts";
+import type { PeerTlsSettings } from "../transport/peerTls.ts";
 import type { Address } from "./address.ts";
+
+export interface MeshAddress extends Address {
+  readonly isTls: boolean;
+}
 
 /** How a member meets those of other processes. */
 export interface MeshDoor {
-  readonly listen: Address;
+  /** At least one. */
+  readonly listen: readonly MeshAddress[];
   /** Where the others find this member; ws, wss, http or https. */
   readonly url: string;
+  /** "auto": a certificate of its own making. */
+  readonly tls?: PeerTlsSettings | "auto";
 }
 
 /** How clients are met; what is left out is as open as etcd's defaults. */

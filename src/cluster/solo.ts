@@ -9,7 +9,7 @@ import type { MemberNotice } from "./cluster.ts";
 import { compactionOf } from "./compaction.ts";
 import { type Home, openHome } from "./home.ts";
 import type { ClusterSeed, MemberSeed } from "./identity.ts";
-import type { ClientDoor } from "./protocol.ts";
+import type { ClientDoor, MeshAddress, MeshDoor } from "./protocol.ts";
 import { StartError } from "./startError.ts";
 import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor.ts";
 import { Waiters } from "./waiters.ts";
@@ -20,7 +20,9 @@ export interface SoloOptions {
   /** The one that runs here. */
   readonly self: MemberSeed;
   readonly dataDir: string;
-  readonly listenPeer: Address;
+  /** At least one. */
+  readonly listenPeers: readonly MeshAddress[];
+  readonly peerTls?: MeshDoor["tls"];
   readonly listenClient: Address;
   /** TLS, more addresses and who may call; open to all without TLS when left out. */
   readonly door?: ClientDoor;
@@ -55,7 +57,7 @@ export class SoloMember {
   #closing: Promise<void> | undefined;
 
   constructor(options: SoloOptions) {
-    const { seed, self, listenPeer, listenClient, timing, logLevel = "silent" } = options;
+    const { seed, self, listenPeers, peerTls, listenClient, timing, logLevel = "silent" } = options;
     this.#options = options;
     this.#log = systemLog({ level: logLevel, caller: "cluster" });
     const data = {
@@ -65,7 +67,10 @@ export class SoloMember {
       listen: listenClient,
       ...(options.door && { door: options.door }),
       ...(options.metrics && { metrics: options.metrics }),
-      mesh: { listen: listenPeer, url: self.peerUrls[0] ?? "" },
+      mesh: {
+        ...{ listen: listenPeers, url: self.peerUrls[0] ?? "" },
+        ...(peerTls === undefined ? {} : { tls: peerTls }),
+      },
       timing: timing ?? defaultTiming,
       ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
       compaction: compactionOf(options),

@@ -3,6 +3,7 @@ import type { LogLevel } from "../base/system.ts";
 import type { MemberTiming } from "../member/events.ts";
 import { type ClientListeners, clientListeners } from "./clientDoor.ts";
 import { ConfigError } from "./configError.ts";
+import { type PeerTlsConfig, peerTlsOf } from "./peerTls.ts";
 import { gatherSettings, type SettingSources, type Settings } from "./settings.ts";
 import { isWildcard, parseServerUrl, type ServerUrl } from "./urls.ts";
 
@@ -11,6 +12,8 @@ export interface ServeConfig {
   readonly dataDir: string;
   readonly listenPeers: readonly ServerUrl[];
   readonly clients: ClientListeners;
+  /** "auto": self-made certificates. */
+  readonly peerTls: PeerTlsConfig | "auto" | undefined;
   readonly advertisePeerUrls: readonly ServerUrl[];
   readonly advertiseClientUrls: readonly string[];
   /** This member among them, each name once. */
@@ -62,6 +65,7 @@ export function serveConfig(sources: SettingSources): ServeConfig {
     dataDir: settings.isSaid("data-dir") ? settings.text("data-dir") : `${name}.etcd`,
     listenPeers,
     clients,
+    peerTls: peerTlsOf(settings, listenPeers),
     advertisePeerUrls,
     advertiseClientUrls: advertisedClients(settings, clients.urls),
     initialCluster:

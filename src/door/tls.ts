@@ -1,8 +1,9 @@
 // Client TLS: etcd's flags as Node's settings, certificates read again when their files change.
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
 import type { Log } from "../base/ports.ts";
+import { TlsFiles } from "../transport/tlsFiles.ts";
 import { opensslCiphers } from "./cipherSuites.ts";
 
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
@@ -41,20 +42,18 @@ const protocols = ["h2", "http/1.1"];
 
 /** Turns accepted sockets into secure ones, or closes them. */
 export class TlsDoor {
-  readonly #options: TlsDoorOptions;
   readonly #server: Server;
-  #stamp: string;
+  readonly #files: TlsFiles;
 
   /** @throws the system's error for files that cannot be read or are no certificates. */
   constructor(options: TlsDoorOptions) {
-    const { settings, handshakeMsMax } = options;
-    this.#options = options;
-    this.#stamp = stampOf(settings);
+    const { settings, handshakeMsMax, log } = options;
+    this.#files = new TlsFiles({ files: filesOf(settings), read: () => contextOf(settings), log });
     const asksClients =
       "certFile" in settings &&
       (settings.clientCertAuth === true || settings.trustedCaFile !== undefined);
     this.#server = createServer({
-      ...contextOf(settings),
+      ...this.#files.settings,
       ALPNProtocols: protocols,
       handshakeTimeout: handshakeMsMax,
       requestCert: asksClients,
@@ -72,22 +71,8 @@ export class TlsDoor {
 
   /** Takes over the paused socket. */
   accept(socket: Socket): void {
-    this.#rereadIfChanged();
+    if (this.#files.refresh()) this.#server.setSecureContext(this.#files.settings);
     this.#server.emit("connection", socket);
-  }
-
-  // A look at a few files is nothing beside a handshake. Those that cannot be used change nothing.
-  #rereadIfChanged(): void {
-    const { settings, log } = this.#options;
-    const stamp = stampOf(settings);
-    if (stamp === this.#stamp) return;
-    this.#stamp = stamp;
-    try {
-      this.#server.setSecureContext(contextOf(settings));
-      log.info("read the certificates again");
-    } catch (error) {
-      log.error("cannot read the certificates, the former ones stay", { why: `${error}` });
-    }
   }
 }
 
@@ -108,15 +93,8 @@ function contextOf(settings: TlsSettings | OwnCertificate): SecureContextOptions
   };
 }
 
-// Changes with the files; the same when one is missing, until it is back.
-function stampOf(settings: TlsSettings | OwnCertificate): string {
-  if (!("certFile" in settings)) return "";
+function filesOf(settings: TlsSettings | OwnCertificate): readonly (string | undefined)[] {
+  if (!("certFile" in settings)) return [];
   const { certFile, keyFile, trustedCaFile, crlFile } = settings;
-  const files = [certFile, keyFile, trustedCaFile, crlFile].filter((file) => file !== undefined);
-  return files.map(stampOfFile).join();
-}
-
-function stampOfFile(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat === undefined ? "missing" : `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
+  return [certFile, keyFile, trustedCaFile, crlFile];
 }

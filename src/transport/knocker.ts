@@ -33,7 +33,7 @@ export class Knocker {
       ...handshakeHeaders(self, peer),
       ...{ connection: "Upgrade", upgrade: "websocket" },
     };
-    const request = ask(url, { headers, timeout: knockMs, ...tls });
+    const request = ask(url, { headers, timeout: knockMs, ...tls?.callOptions() });
     request.on("response", (response) => this.#onRefused(response));
     // Whoever accepts this has mistaken it for a dial.
     request.on("upgrade", (_response, socket) => socket.destroy());

@@ -13,13 +13,7 @@ import {
   type TurnedAway,
   turnedAway,
 } from "./handshake.ts";
-
-/** PEM texts. */
-export interface DialTls {
-  readonly ca: string;
-  readonly cert?: string;
-  readonly key?: string;
-}
+import type { PeerTls } from "./peerTls.ts";
 
 export interface DialTarget {
   readonly self: PeerIdentity;
@@ -28,7 +22,7 @@ export interface DialTarget {
   readonly address: string;
   readonly random: Random;
   readonly log: Log;
-  readonly tls: DialTls | undefined;
+  readonly tls: PeerTls | undefined;
   readonly standingOf: StandingOf;
   /** The peer says that this member has no place in the cluster any more. */
   readonly onTurnedAway: (why: TurnedAway) => void;
@@ -69,7 +63,7 @@ export class PeerDialler {
       maxPayload: this.#limits.frameBytesMax,
       perMessageDeflate: false,
       generateMask: zeroMask,
-      ...tls,
+      ...tls?.callOptions(),
     });
     this.#socket = socket;
     let reason: string | undefined;

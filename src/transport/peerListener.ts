@@ -10,6 +10,7 @@ import {
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import type { PeerTls } from "./peerTls.ts";
 
 export const membersPath = "/quorlet/members";
 /** Connections at once, also those that have not said who they are. */
@@ -21,8 +22,7 @@ export interface PeerListenerOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  /** PEM texts; with `ca` peers must show a certificate signed by it. */
-  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
+  readonly tls?: PeerTls;
 }
 
 /** Who takes upgrade requests: a SocketLink. */
@@ -73,11 +73,10 @@ function answer(link: PeerAcceptor, request: IncomingMessage, response: ServerRe
 function serverOf(tls: PeerListenerOptions["tls"], onRequest: RequestListener): Server {
   const timeouts = { headersTimeout: helloMsMax, requestTimeout: helloMsMax };
   if (tls === undefined) return createServer(timeouts, onRequest);
-  const clients = tls.ca === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
-  return createTlsServer(
-    { ...timeouts, ...tls, ...clients, handshakeTimeout: helloMsMax },
-    onRequest,
-  );
+  const options = { ...timeouts, ...tls.serverOptions(), handshakeTimeout: helloMsMax };
+  const server = createTlsServer(options, onRequest);
+  tls.watch(server);
+  return server;
 }
 
 function closed(server: Server): Promise<void> {

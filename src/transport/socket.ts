@@ -17,7 +17,8 @@ import {
 } from "./handshake.ts";
 import { Knocker } from "./knocker.ts";
 import type { LinkCounters, PeerLink } from "./link.ts";
-import { type DialTls, PeerDialler } from "./peerDialler.ts";
+import { PeerDialler } from "./peerDialler.ts";
+import type { PeerTls } from "./peerTls.ts";
 
 export interface SocketLinkLimits {
   /** No frame is sent while more than this is unsent: the bound is this and one frame. */
@@ -52,7 +53,7 @@ export interface SocketLinkOptions {
   readonly log: Log;
   readonly limits?: Partial<SocketLinkLimits>;
   /** For peers with https addresses. */
-  readonly tls?: DialTls;
+  readonly tls?: PeerTls;
   /** What is known about whoever introduces itself. Missing: those that were set are members. */
   readonly standingOf?: StandingOf;
   /** A peer says that this member has no place in the cluster any more. */

@@ -211,12 +211,40 @@ test("a file with unknown keys, other shapes or no YAML at all is refused with i
     ["- a", /f: it must be a map/],
     ["name: {a: 1}", /f: name must be one value/],
     ["client-transport-security: 5", /must be a map/],
-    ["peer-transport-security: {cert-file: a}", /--peer-cert-file is not built yet/],
+    [
+      "peer-transport-security: {cert-file: a}",
+      /^KeyFile and CertFile must both be present\[key: , cert: a\]$/,
+    ],
     ["name: [", /^f: /],
   ];
   for (const [file, message] of rows) {
     assert.match(refusal({ args: ["--config-file=f"], file }).message, message);
   }
+});
+
+test("TLS between members, as flags and as a file", () => {
+  const https = ["--listen-peer-urls=https://127.0.0.1:1,http://127.0.0.1:2"];
+  const pair = ["--peer-cert-file=c", "--peer-key-file=k"];
+  const found = config({ args: [...https, ...pair, "--peer-client-cert-auth"] });
+  assert.deepEqual(found.peerTls, { certFile: "c", keyFile: "k", clientCertAuth: true });
+  assert.deepEqual(
+    found.listenPeers.map(({ isTls }) => isTls),
+    [true, false],
+  );
+  assert.equal(config({ args: [...https, "--peer-auto-tls"] }).peerTls, "auto");
+  assert.deepEqual(config({ args: [...pair, "--peer-auto-tls"] }).peerTls, {
+    ...{ certFile: "c", keyFile: "k" },
+  });
+  assert.equal(config({}).peerTls, undefined);
+  const file = "peer-transport-security: {cert-file: c, key-file: k, trusted-ca-file: a}";
+  assert.deepEqual(config({ args: ["--config-file=f"], file }).peerTls, {
+    ...{ certFile: "c", keyFile: "k", trustedCaFile: "a" },
+  });
+  assert.match(refusal({ args: https }).message, /KeyFile and CertFile are not presented$/);
+  assert.match(
+    refusal({ args: ["--peer-cert-allowed-cn=a", "--peer-cert-allowed-hostname=b"] }).message,
+    /^AllowedCN and AllowedHostname are mutually exclusive/,
+  );
 });
 
 test("Go's durations", () => {

@@ -41,7 +41,10 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
     "grpc/stats",
     "member/service",
   ],
-  door: ["base", "http2", "grpc", "gateway", "transport/callBatch", "transport/postBytes"],
+  door: [
+    ...["base", "http2", "grpc", "gateway"],
+    ...["transport/callBatch", "transport/postBytes", "transport/tlsFiles"],
+  ],
   metrics: ["base", "grpc/stats", "member/tally", "storage/logDisk", "transport/link"],
   client: ["base", "proto", "transport/callBatch"],
   cluster: [
