@@ -32,12 +32,12 @@ export const checkpointBytes = 1 << 20;
 
 interface Checkpoint {
   readonly index: number;
-  /** Data of all entries that this member has applied up to there. */
+  /** Of all entries up to there that the log held at the start, or that were applied since. */
   readonly bytes: number;
 }
 
 export class LogCompaction {
-  readonly #raft: RaftNode;
+  readonly #raft: Pick<RaftNode, "membershipAt" | "peers">;
   readonly #log: RaftLog;
   readonly #bounds: CompactionBounds;
   readonly #heardTicksMax: number;
@@ -48,10 +48,14 @@ export class LogCompaction {
   #sure = 0;
   #flushed = 0;
 
-  /** @param parts.heardTicksMax a peer that was silent for longer holds nothing back. */
+  /**
+   * @param parts.applied       what the store holds, unless a power cut undid its last batch.
+   * @param parts.heardTicksMax a peer that was silent for longer holds nothing back.
+   */
   constructor(parts: {
-    raft: RaftNode;
+    raft: Pick<RaftNode, "membershipAt" | "peers">;
     log: RaftLog;
+    applied: LogIndex;
     bounds: CompactionBounds;
     heardTicksMax: number;
   }) {
@@ -60,6 +64,11 @@ export class LogCompaction {
     this.#bounds = parts.bounds;
     this.#heardTicksMax = parts.heardTicksMax;
     this.#checkpoints = [{ index: this.#base, bytes: 0 }];
+    // Entries of earlier lives weigh as well; the others will be applied again.
+    parts.log.visitSizes((index, bytes) => {
+      if (index <= parts.applied) this.#add(index, bytes);
+    });
+    this.#flushed = parts.applied;
   }
 
   get #base(): number {
@@ -67,12 +76,7 @@ export class LogCompaction {
   }
 
   onApplied(entries: readonly Entry[]): void {
-    for (const { index, data } of entries) {
-      this.#bytes += data.length;
-      const last = this.#checkpoints.at(-1);
-      if (last !== undefined && this.#bytes - last.bytes < checkpointBytes) continue;
-      this.#checkpoints.push({ index, bytes: this.#bytes });
-    }
+    for (const { index, data } of entries) this.#add(index, data.length);
   }
 
   /** A batch is in the store: everything up to `applied`. */
@@ -113,6 +117,13 @@ export class LogCompaction {
       this.#checkpoints.findLastIndex(({ index }) => index <= to),
     );
     return true;
+  }
+
+  #add(index: number, bytes: number): void {
+    this.#bytes += bytes;
+    const last = this.#checkpoints.at(-1);
+    if (last !== undefined && this.#bytes - last.bytes < checkpointBytes) return;
+    this.#checkpoints.push({ index, bytes: this.#bytes });
   }
 
   /** The lowest entry that a peer holds which answers and is not too far behind. */

@@ -115,6 +115,7 @@ export class Member implements MemberService {
     this.#compaction = new LogCompaction({
       raft: core.raft,
       log: ports.raftLog,
+      applied: core.applier.applied,
       bounds: { ...defaultCompactionBounds, ...config.compaction },
       heardTicksMax: config.timing.electionTicks,
     });

@@ -118,6 +118,21 @@ export class EntryIndex {
     return { sequence: this.#sequences.at(index), offset: slot * 8 };
   }
 
+  /**
+   * For each entry the bytes from its record to the next one's: what was written in between counts. The
+   * last of a segment and the newest count as nothing, as where they end is not known.
+   */
+  visitSizes(visit: (index: number, bytes: number) => void): void {
+    if (this.#count === 0) return;
+    let here = this.place(this.#first);
+    for (let index = this.#first; index < this.next; index++) {
+      const after = index + 1 < this.next ? this.place(index + 1) : here;
+      const isSame = after.sequence === here.sequence;
+      visit(index, isSame ? Math.max(0, after.offset - here.offset) : 0);
+      here = after;
+    }
+  }
+
   // Moves the live slots to the front, of a larger array unless half of this one is dead.
   #makeRoom(): void {
     const live = this.#slots.subarray(this.#head, this.#head + this.#count);

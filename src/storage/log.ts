@@ -23,6 +23,8 @@ export interface LogWrite {
 export interface RaftLog extends LogReader {
   /** The state that everything before `firstIndex` stands for. */
   base(): SnapshotMeta;
+  /** What each entry takes, in order, without reading it; on disk its record, up to the next one's. */
+  visitSizes(visit: (index: number, bytes: number) => void): void;
   /**
    * Stores `write`; it can be read at once. Entry data is kept as given and never written to.
    *

@@ -109,6 +109,10 @@ export class MemoryLog implements RaftLog {
     return entries.slice(start, start + count);
   }
 
+  visitSizes(visit: (index: number, bytes: number) => void): void {
+    for (const { index, data } of this.#now.entries) visit(index, data.length);
+  }
+
   save(write: LogWrite, mustSync: boolean, done: Done): boolean {
     assert(!this.#dead, "a save after the crash");
     checkEntries(write, this);

@@ -102,6 +102,10 @@ export class DiskRaftLog implements RaftLog {
     return found;
   }
 
+  visitSizes(visit: (index: number, bytes: number) => void): void {
+    this.#state.entries.visitSizes(visit);
+  }
+
   save(write: LogWrite, mustSync: boolean, done: Done): boolean {
     checkEntries(write, this);
     if (!mustSync && onlyCommitMoves(write, this.#state.hardState)) return this.#hold(write, done);

@@ -260,6 +260,10 @@ class WatchedLog implements RaftLog {
     return this.#inner.entries(range);
   }
 
+  visitSizes(visit: (index: number, bytes: number) => void): void {
+    this.#inner.visitSizes(visit);
+  }
+
   compact(index: LogIndex, membership: Membership): void {
     const { id, sites } = this.#parts;
     sites.pass(id, "log.compact");

@@ -106,6 +106,7 @@ function logWith(log: RaftLog, save: RaftLog["save"]): RaftLog {
     lastIndex: () => log.lastIndex(),
     term: (index) => log.term(index),
     entries: (range) => log.entries(range),
+    visitSizes: (visit) => log.visitSizes(visit),
     compact: (index, membership) => log.compact(index, membership),
     restart: (base, floor) => log.restart(base, floor),
     close: () => log.close(),
