@@ -83,15 +83,20 @@ const mutants: readonly {
   {
     name: "a store that loses rows",
     make: leakyEngine,
-    by: ["progress", "answers", "history", "equalState"],
+    // The store itself notices a row that its index knows and stops: "member".
+    by: ["progress", "answers", "history", "equalState", "member", "watches", "leases"],
   },
   {
     name: "a store that forgets which batches were applied",
     make: () => originlessEngine,
-    by: ["history", "equalState", "writes"],
+    by: ["history", "equalState", "writes", "leases", "watches"],
   },
-  { name: "a member that proposes twice", make: repeatingMember, by: ["writes"] },
-  { name: "a member that reads without asking", make: () => hastyReader, by: ["answers"] },
+  { name: "a member that proposes twice", make: repeatingMember, by: ["writes", "leases"] },
+  {
+    name: "a member that reads without asking",
+    make: () => hastyReader,
+    by: ["answers", "watches"],
+  },
 ];
 
 for (const { name, make, by } of mutants) {
