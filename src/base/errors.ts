@@ -140,6 +140,16 @@ export const reasonDuplicateId = "mvcc: duplicate watch ID provided on the Watch
 /** Ours: etcd knows no such bound. */
 export const reasonTooManyWatchers = "etcdserver: too many watchers";
 
+// Locks and elections. Whatever goes wrong inside these services, etcd lets out as UNKNOWN.
+export const errElectionNotLeader = refusal(unknown, "election: not leader");
+export const errElectionNoLeader = refusal(unknown, "election: no leader");
+export const errMutexExpired = refusal(unknown, "mutex: session is expired");
+/** The text is ours: etcd lets such a candidate win. */
+export const errElectionExpired = refusal(unknown, "election: session is expired");
+export const errNoLeaderKey = refusal(unknown, '"leader" field must be provided');
+/** UNKNOWN: the text of what was refused inside. */
+export const errInside = (error: EtcdError): EtcdError => refusal(unknown, error.message);
+
 // Maintenance. The text is ours: etcd can raise alarms by hand.
 export const errAlarmUnsupported = refusal(
   unimplemented,

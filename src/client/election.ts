@@ -1,18 +1,11 @@
 // An election: one leader at a time, who says something that everybody can read.
 import { EtcdError, StatusCode } from "../base/errors.ts";
+import { linePrefix, placeKey } from "../base/lineKeys.ts";
 import type { CallOptions } from "./channel.ts";
 import type { Client } from "./client.ts";
 import type { Lease } from "./lease.ts";
 import { type HoldOptions, leave, leaveQuietly, ttlDefault } from "./lock.ts";
-import {
-  anyOf,
-  awaitTurn,
-  linePrefix,
-  type Place,
-  placeKey,
-  reasonOf,
-  takePlace,
-} from "./queue.ts";
+import { anyOf, awaitTurn, type Place, reasonOf, takePlace } from "./queue.ts";
 import { type Bytes, toBytes } from "./requests.ts";
 import type { Pair } from "./results.ts";
 import { untilAnswered } from "./retry.ts";
@@ -47,7 +40,7 @@ export class Election {
       await awaitTurn(client, this.#name, { place, signal: ended.signal });
       return leadership;
     } catch (error) {
-      await leaveQuietly(client, placeKey(this.#name, lease.id), held);
+      await leaveQuietly(client, placeKey(toBytes(this.#name), lease.id), held);
       throw reasonOf(error, lease);
     } finally {
       ended.dispose();
@@ -76,7 +69,7 @@ export class Election {
 
   async #look(options: CallOptions = {}): Promise<{ pair: Pair | undefined; revision: number }> {
     const first = { sortBy: "create", order: "ascend", limit: 1, ...options } as const;
-    const answer = await this.#client.getAll({ prefix: linePrefix(this.#name) }, first);
+    const answer = await this.#client.getAll({ prefix: linePrefix(toBytes(this.#name)) }, first);
     return { pair: answer.pairs[0], revision: answer.header.revision };
   }
 
@@ -98,7 +91,7 @@ export class Election {
   }
 
   async #firstComer(options: { readonly from: number; readonly signal?: AbortSignal }) {
-    const prefix = linePrefix(this.#name);
+    const prefix = linePrefix(toBytes(this.#name));
     const watch = this.#client.watch({ prefix }, { ...options, filters: ["noDelete"] });
     for await (const _ of watch) return;
   }

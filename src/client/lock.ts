@@ -1,8 +1,9 @@
 // A lock that the cluster keeps: whoever holds it has a lease, and loses it with the lease.
+import { placeKey } from "../base/lineKeys.ts";
 import type { Client } from "./client.ts";
 import type { Lease } from "./lease.ts";
-import { anyOf, awaitTurn, type Place, placeKey, reasonOf, takePlace } from "./queue.ts";
-import type { Bytes } from "./requests.ts";
+import { anyOf, awaitTurn, type Place, reasonOf, takePlace } from "./queue.ts";
+import { type Bytes, toBytes } from "./requests.ts";
 import { pause, untilAnswered } from "./retry.ts";
 
 export interface HoldOptions {
@@ -63,7 +64,7 @@ export async function acquireLock(
     await awaitTurn(client, name, { place, signal: ended.signal });
     return new Lock(client, place, held);
   } catch (error) {
-    await leaveQuietly(client, placeKey(name, lease.id), held);
+    await leaveQuietly(client, placeKey(toBytes(name), lease.id), held);
     throw reasonOf(error, lease);
   } finally {
     ended.dispose();

@@ -1,9 +1,8 @@
 // The line before a lock or an election, in etcd's layout: the key of each is name/lease, its place the
 // revision that created it. Whoever has nobody before him has the lock. Go's concurrency package and the
 // v3lock and v3election services stand in the same line.
-import type { LeaseId } from "../base/brand.ts";
-import { utf8Bytes } from "../base/bytes.ts";
 import { EtcdError, errCanceled, errLeaseNotFound, StatusCode } from "../base/errors.ts";
+import { linePrefix, placeKey } from "../base/lineKeys.ts";
 import type { Client } from "./client.ts";
 import type { Lease } from "./lease.ts";
 import type { Bytes } from "./requests.ts";
@@ -22,22 +21,13 @@ export interface Place {
   readonly found: Pair | undefined;
 }
 
-/** name + "/": all who stand in line. */
-export function linePrefix(name: Bytes): Uint8Array {
-  return joined(toBytes(name), utf8Bytes("/"));
-}
-
-export function placeKey(name: Bytes, lease: LeaseId): Uint8Array {
-  return joined(linePrefix(name), utf8Bytes(lease.toString(16)));
-}
-
 /** Steps into the line, or finds the place that this lease has already: safe to repeat. */
 export async function takePlace(
   client: Client,
   { name, lease, value }: { readonly name: Bytes; readonly lease: Lease; readonly value: Bytes },
   signal: AbortSignal,
 ): Promise<Place> {
-  const key = placeKey(name, lease.id);
+  const key = placeKey(toBytes(name), lease.id);
   const answer = await untilAnswered(
     () =>
       client
@@ -61,7 +51,7 @@ export async function awaitTurn(
   name: Bytes,
   { place, signal }: { readonly place: Place; readonly signal: AbortSignal },
 ): Promise<void> {
-  const prefix = linePrefix(name);
+  const prefix = linePrefix(toBytes(name));
   for (;;) {
     const before = await untilAnswered(
       () =>
@@ -129,10 +119,3 @@ export function reasonOf(error: unknown, lease: Lease): unknown {
 
 const isCancellation = (error: unknown): boolean =>
   error instanceof EtcdError && error.code === StatusCode.canceled;
-
-function joined(head: Uint8Array, tail: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(head.length + tail.length);
-  whole.set(head);
-  whole.set(tail, head.length);
-  return whole;
-}

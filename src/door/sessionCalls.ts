@@ -21,6 +21,7 @@ export class SessionCall implements UnaryCall {
   readonly #id: number;
   readonly #deadlineMs: number;
   #ended = false;
+  #onCancel: (() => void) | undefined;
 
   constructor(owner: CallOwner, { id, deadlineMs }: { id: number; deadlineMs: number }) {
     this.#owner = owner;
@@ -30,6 +31,11 @@ export class SessionCall implements UnaryCall {
 
   get cancelled(): boolean {
     return this.#ended || this.#owner.nowMs() >= this.#deadlineMs;
+  }
+
+  /** A deadline alone is kept by the client, which cancels. */
+  onCancel(listener: () => void): void {
+    if (!this.cancelled) this.#onCancel = listener;
   }
 
   metadata(name: string): string | undefined {
@@ -49,7 +55,9 @@ export class SessionCall implements UnaryCall {
   }
 
   cancel(): void {
+    if (this.#ended) return;
     this.#ended = true;
+    this.#onCancel?.();
   }
 }
 

@@ -54,6 +54,7 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
   readonly #stats: MethodStats;
   readonly #utf8: boolean;
   #deadline: Deadline | undefined;
+  #onCancel: (() => void) | undefined;
 
   constructor({ request, reply, messages, environment, stats, timeoutMs, utf8 }: CallParts) {
     super(request);
@@ -67,6 +68,12 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
 
   get cancelled(): boolean {
     return this.#reply.isOver;
+  }
+
+  onCancel(listener: () => void): void {
+    if (this.#reply.isOver) return;
+    this.#onCancel = listener;
+    this.#reply.listen({ onDrain: () => {}, onClose: () => this.#onClose() });
   }
 
   run(method: UnaryMethod, message: Uint8Array): void {
@@ -96,8 +103,18 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
   }
 
   onDeadline(): void {
-    this.#deadline = undefined;
+    const listener = this.#onCancel;
+    this.#disarm();
     this.#refuse(errDeadlineExceeded);
+    listener?.();
+  }
+
+  #onClose(): void {
+    const listener = this.#onCancel;
+    if (listener === undefined) return;
+    this.#disarm();
+    this.#stats.finish(StatusCode.canceled);
+    listener();
   }
 
   #refuse(error: EtcdError): void {
@@ -106,7 +123,9 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
     refuse(this.#reply, error);
   }
 
+  /** Nothing from outside ends the call any more. */
   #disarm(): void {
+    this.#onCancel = undefined;
     if (this.#deadline === undefined) return;
     this.#environment.deadlines.remove(this.#deadline);
     this.#deadline = undefined;

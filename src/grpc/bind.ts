@@ -1,9 +1,13 @@
 // Which path is served by which method of api/.
 import { ClusterService } from "../api/cluster.ts";
+import { ElectionService } from "../api/election.ts";
 import { Headers } from "../api/header.ts";
 import { HealthService } from "../api/health.ts";
 import { KvService } from "../api/kv.ts";
 import { LeaseService } from "../api/lease.ts";
+import { Line } from "../api/line.ts";
+import { LineCommands } from "../api/lineCommands.ts";
+import { LockService } from "../api/lock.ts";
 import { MaintenanceService } from "../api/maintenance.ts";
 import { WatchService } from "../api/watch.ts";
 import { noMember } from "../base/brand.ts";
@@ -39,6 +43,9 @@ export function bindMethods(member: MemberService): MethodTable {
   const health = new HealthService(writer);
   const watch = new WatchService(member, headers, writer);
   const lease = new LeaseService(member, headers, writer);
+  const line = new Line(member, new LineCommands(member, writer));
+  const lock = new LockService(line, headers, writer);
+  const election = new ElectionService(line, headers, writer);
   const unary = new Map<string, UnaryMethod>([
     ["/etcdserverpb.KV/Range", kv.range],
     ["/etcdserverpb.KV/Put", kv.put],
@@ -58,6 +65,12 @@ export function bindMethods(member: MemberService): MethodTable {
     ["/etcdserverpb.Maintenance/Status", maintenance.status],
     ["/etcdserverpb.Maintenance/Alarm", maintenance.alarm],
     ["/etcdserverpb.Maintenance/HashKV", maintenance.hashKv],
+    ["/v3lockpb.Lock/Lock", lock.lock],
+    ["/v3lockpb.Lock/Unlock", lock.unlock],
+    ["/v3electionpb.Election/Campaign", election.campaign],
+    ["/v3electionpb.Election/Proclaim", election.proclaim],
+    ["/v3electionpb.Election/Leader", election.leader],
+    ["/v3electionpb.Election/Resign", election.resign],
     ["/grpc.health.v1.Health/Check", health.check],
     ["/grpc.health.v1.Health/List", health.list],
   ]);
@@ -68,6 +81,7 @@ export function bindMethods(member: MemberService): MethodTable {
   const stream = new Map<string, StreamMethod>([
     ["/etcdserverpb.Watch/Watch", watch.watch],
     ["/etcdserverpb.Lease/LeaseKeepAlive", lease.keepAlive],
+    ["/v3electionpb.Election/Observe", election.observe],
     ["/grpc.health.v1.Health/Watch", health.watch],
   ]);
   for (const [path, method] of stream) stream.set(path, ledStream(member, method));

@@ -10,6 +10,8 @@ export interface CallMetadata {
 export interface UnaryCall extends CallMetadata {
   /** True once the client cancelled, its deadline passed or the connection went away. */
   readonly cancelled: boolean;
+  /** Calls back once `cancelled` turns true, not for a call that is answered or cancelled by then. One listener. */
+  onCancel(listener: () => void): void;
   /**
    * Sends the one response message (protobuf bytes, without the gRPC prefix) and ends the call.
    * The bytes are copied or sent before it returns: the caller may reuse its buffer.

@@ -31,6 +31,7 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
   #deadline: Deadline | undefined;
   #answered = false;
   #cancelled = false;
+  #onCancel: (() => void) | undefined;
   readonly #startMs: number;
 
   constructor(call: CallHead, method: UnaryMethod, stream: Http2Stream) {
@@ -46,6 +47,10 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
 
   get cancelled(): boolean {
     return this.#cancelled;
+  }
+
+  onCancel(listener: () => void): void {
+    if (!this.#answered && !this.#cancelled) this.#onCancel = listener;
   }
 
   metadata(name: string): string | undefined {
@@ -102,6 +107,7 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
     if (!this.#answered) this.#count(StatusCode.canceled);
     this.#cancelled = true;
     this.#disarm();
+    if (!this.#answered) this.#onCancel?.();
   }
 
   onDeadline(): void {
@@ -109,6 +115,7 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
     if (this.#answered || this.#cancelled) return;
     this.#cancelled = true;
     this.#endWith(errDeadlineExceeded);
+    this.#onCancel?.();
   }
 
   #onPart(bytes: Buffer, from: number, to: number, ended: boolean): void {

@@ -251,3 +251,22 @@ function readPair(reader: Reader): KeyValue {
   reader.leave(outer);
   return pair;
 }
+
+/** What `encodeEvent` made. @returns views into it; the row of a delete has a key and a revision only. */
+export function eventRow(event: Uint8Array): {
+  readonly isDelete: boolean;
+  readonly row: Uint8Array;
+} {
+  const reader = new Reader(event);
+  let isDelete = false;
+  let row = emptyBytes;
+  reader.tag();
+  const outer = reader.enter();
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag === 0x08) isDelete = reader.int32() === EventType.delete;
+    else if (tag === kvTag) row = reader.bytes();
+    else reader.skip(tag, 3);
+  }
+  reader.leave(outer);
+  return { isDelete, row };
+}

@@ -160,6 +160,7 @@ export const emptyTxn: TxnResult = {
 
 export class FakeCall implements UnaryCall {
   cancelled = false;
+  #onCancel: (() => void) | undefined;
   readonly headers: Readonly<Record<string, string>>;
   /** Answers and refusals, in order; a method must give exactly one. */
   readonly answers: (Buffer | EtcdError)[] = [];
@@ -170,6 +171,15 @@ export class FakeCall implements UnaryCall {
 
   metadata(name: string): string | undefined {
     return this.headers[name];
+  }
+
+  onCancel(listener: () => void): void {
+    if (!this.cancelled) this.#onCancel = listener;
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+    this.#onCancel?.();
   }
 
   respond(message: Uint8Array): void {

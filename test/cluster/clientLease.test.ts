@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { LeaseId } from "../../src/base/brand.ts";
 import { type EtcdError, StatusCode } from "../../src/base/errors.ts";
+import { placeKey } from "../../src/base/lineKeys.ts";
 import type { Client } from "../../src/client/client.ts";
-import { placeKey } from "../../src/client/queue.ts";
 import { compare, op } from "../../src/client/txn.ts";
 import { Cluster } from "../../src/cluster/cluster.ts";
 import { turnsUntil } from "../support/turns.ts";
@@ -111,7 +111,7 @@ test("who gives up waiting leaves the line; who dies is passed over", async () =
   const lease = await client.lease({ ttl: 30 });
   const third = client.lock("line", { lease });
   while ((await lines()) < 2) await new Promise(setImmediate);
-  await client.delete(placeKey("line", LeaseId(lease.id)));
+  await client.delete(placeKey(Buffer.from("line"), LeaseId(lease.id)));
   await first.unlock();
   await assert.rejects(third, /lease not found/, "the key is checked when the lock is granted");
   await lease.revoke();
