@@ -1,15 +1,21 @@
 // Who may speak on a peer connection: headers of the upgrade, and the reasons to refuse it.
 //
-// Of two members the one with the lower id dials, so there is one connection for each pair. The other
-// one, while it is not connected, knocks now and then: it is refused, but learns why nobody calls, and
-// tells where it can be called. Proof of identity is the business of TLS.
+// Of two members the one with the lower id dials, so both agree without a word which connections there
+// are: one for each lane. The other one, while it is not connected, knocks now and then: it is refused,
+// but learns why nobody calls, and tells where it can be called. Proof of identity is the business of TLS.
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { MemberId } from "../base/brand.ts";
+import {
+  commonVersion,
+  ownVersions,
+  type ProtocolVersions,
+  parseVersions,
+  versionsText,
+} from "./protocolVersion.ts";
 
 /** Path of the peer endpoint on a member's peer address. */
 export const peerPath = "/quorlet/peer";
 
-const protocolVersion = "1";
 const header = {
   protocol: "x-quorlet-protocol",
   cluster: "x-quorlet-cluster",
@@ -17,12 +23,19 @@ const header = {
   to: "x-quorlet-to",
   birth: "x-quorlet-birth",
   peerUrl: "x-quorlet-peer-url",
+  lane: "x-quorlet-lane",
 } as const;
 /** Carries the reason back to the member that was refused. */
 export const refusalHeader = "x-quorlet-refused";
 
 /** Characters of a peer's own URL; a longer one is taken for none. */
 export const peerUrlLengthMax = 1_024;
+
+/** Connections between two members: bulk never stands before what raft says. */
+export type PeerLane = "main" | "bulk";
+
+/** What a member hears that knocked, when all is in order. */
+export const knockAnswer = "the sender is not the one who dials";
 
 /** A member of a cluster. */
 export interface PeerIdentity {
@@ -32,6 +45,8 @@ export interface PeerIdentity {
   readonly birth?: number;
   /** Where peers find it; missing: it does not say. */
   readonly peerUrl?: string;
+  /** Versions of the protocol; missing: those of this release. */
+  readonly versions?: ProtocolVersions;
 }
 
 /** What is known about whoever introduces itself. */
@@ -52,18 +67,29 @@ export interface HandshakeRefusal {
 }
 
 export type HandshakeVerdict =
-  | { readonly kind: "accepted"; readonly from: MemberId }
+  | {
+      readonly kind: "accepted";
+      readonly from: MemberId;
+      readonly lane: PeerLane;
+      /** Of the protocol: the highest that both speak. */
+      readonly version: number;
+    }
   | HandshakeRefusal;
 
 /** True for the member of a pair that opens the connection. */
 export const dials = (self: MemberId, peer: MemberId): boolean => self < peer;
 
-export function handshakeHeaders(self: PeerIdentity, to: MemberId): Record<string, string> {
+export function handshakeHeaders(
+  self: PeerIdentity,
+  to: MemberId,
+  lane: PeerLane = "main",
+): Record<string, string> {
   return {
-    [header.protocol]: protocolVersion,
+    [header.protocol]: versionsText(self.versions ?? ownVersions),
     [header.cluster]: self.clusterId.toString(16),
     [header.from]: self.id.toString(16),
     [header.to]: to.toString(16),
+    ...(lane === "main" ? {} : { [header.lane]: lane }),
     ...(self.birth === undefined ? {} : { [header.birth]: self.birth.toString(16) }),
     ...(self.peerUrl === undefined ? {} : { [header.peerUrl]: self.peerUrl }),
   };
@@ -86,8 +112,10 @@ export function judgeHandshake(
   if (standing === "removed") return refused(410, "the sender was removed from the cluster");
   if (standing === "reborn") return refused(409, "the sender lost the data that it began with");
   if (standing === "stranger") return refused(403, "the sender is not a member");
-  if (!dials(from, self.id)) return refused(403, "the sender is not the one who dials");
-  return { kind: "accepted", from };
+  if (!dials(from, self.id)) return refused(403, knockAnswer);
+  const lane = laneIn(headers);
+  if (lane === undefined) return refused(400, "unknown lane");
+  return { kind: "accepted", from, lane, version: versionWith(headers, self) ?? 0 };
 }
 
 /** @param told what it says about itself. */
@@ -101,6 +129,22 @@ function birthIn(headers: IncomingHttpHeaders): number {
   const text = headers[header.birth];
   return typeof text === "string" && /^[0-9a-f]{1,12}$/.test(text) ? Number(`0x${text}`) : 0;
 }
+
+/** @returns undefined for one that this release does not know. */
+function laneIn(headers: IncomingHttpHeaders): PeerLane | undefined {
+  const text = headers[header.lane] ?? "main";
+  return text === "main" || text === "bulk" ? text : undefined;
+}
+
+/** @returns the version that we and whoever sent these headers use; undefined: there is none. */
+export function versionWith(headers: IncomingHttpHeaders, self: PeerIdentity): number | undefined {
+  const theirs = parseVersions(headers[header.protocol]);
+  return theirs && commonVersion(self.versions ?? ownVersions, theirs);
+}
+
+/** Who the sender of these headers says that it is; "" where it says nothing sensible. */
+export const senderIn = (headers: IncomingHttpHeaders): string =>
+  memberIdOf(headers[header.from])?.toString(16) ?? "";
 
 function peerUrlIn(headers: IncomingHttpHeaders): string | undefined {
   const text = headers[header.peerUrl];
@@ -145,7 +189,13 @@ function judgeServer(
   headers: IncomingHttpHeaders,
   self: PeerIdentity,
 ): HandshakeRefusal | undefined {
-  if (headers[header.protocol] !== protocolVersion) return refused(400, "unknown protocol version");
+  const { versions = ownVersions } = self;
+  const theirs = parseVersions(headers[header.protocol]);
+  if (theirs === undefined) return refused(400, "unknown protocol version");
+  if (commonVersion(versions, theirs) === undefined) {
+    const [own, other] = [versionsText(versions), versionsText(theirs)];
+    return refused(400, `unknown protocol version: ${other}, this member speaks ${own}`);
+  }
   if (headers[header.cluster] !== self.clusterId.toString(16)) {
     return refused(412, "the cluster id is another one");
   }

@@ -3,7 +3,7 @@
 // cluster any more, it learns so here.
 import { type IncomingMessage, request as plainRequest } from "node:http";
 import { request as tlsRequest } from "node:https";
-import { handshakeHeaders, peerPath, turnedAway } from "./handshake.ts";
+import { handshakeHeaders, knockAnswer, peerPath, refusalHeader, turnedAway } from "./handshake.ts";
 import type { DialTarget } from "./peerDialler.ts";
 
 /** Between two knocks; above the longest pause of whoever dials. */
@@ -13,6 +13,8 @@ export class Knocker {
   readonly #target: DialTarget;
   readonly #isConnected: () => boolean;
   readonly #timer: NodeJS.Timeout;
+  /** What was answered the last time. */
+  #answer: string | undefined = knockAnswer;
 
   constructor(target: DialTarget, isConnected: () => boolean, intervalMs = knockMs) {
     this.#target = target;
@@ -45,7 +47,18 @@ export class Knocker {
 
   #onRefused(response: IncomingMessage): void {
     response.resume();
+    this.#note(response);
     const verdict = turnedAway(response, this.#target.self);
     if (verdict !== undefined) this.#target.onTurnedAway(verdict);
+  }
+  /** Whoever waits in vain to be called says why, once. */
+  #note({ headers, statusCode }: IncomingMessage): void {
+    const why = headers[refusalHeader];
+    const answer = typeof why === "string" ? why : undefined;
+    if (answer !== this.#answer && answer !== undefined && answer !== knockAnswer) {
+      const { log, peer } = this.#target;
+      log.warn("a peer does not know this member", { peer, why: `${statusCode}: ${answer}` });
+    }
+    this.#answer = answer;
   }
 }

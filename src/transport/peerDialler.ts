@@ -1,5 +1,5 @@
 // Keeps trying to open the connection to one peer: backoff with jitter, identity checked both ways.
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { WebSocket } from "ws";
 import type { MemberId } from "../base/brand.ts";
 import type { Log, Random } from "../base/ports.ts";
@@ -7,6 +7,7 @@ import {
   answerFault,
   handshakeHeaders,
   type PeerIdentity,
+  type PeerLane,
   peerPath,
   refusalHeader,
   type StandingOf,
@@ -28,6 +29,13 @@ export interface DialTarget {
   readonly onTurnedAway: (why: TurnedAway) => void;
 }
 
+export interface DialOptions {
+  readonly lane: PeerLane;
+  /** False: no further try is made until `dial` is called. */
+  readonly isWanted: () => boolean;
+  readonly onOpen: OnOpen;
+}
+
 export interface DialLimits {
   readonly frameBytesMax: number;
   readonly handshakeMsMax: number;
@@ -35,13 +43,13 @@ export interface DialLimits {
   readonly redialMsMax: number;
 }
 
-/** Gets a connection that opened, to be handed back to `onLost`. */
-export type OnOpen = (socket: WebSocket) => void;
+/** Gets a connection that opened, to be handed back to `onLost`, and what the peer said of itself. */
+export type OnOpen = (socket: WebSocket, headers: IncomingHttpHeaders) => void;
 
 export class PeerDialler {
   readonly #target: DialTarget;
   readonly #limits: DialLimits;
-  readonly #onOpen: OnOpen;
+  readonly #options: DialOptions;
   #socket: WebSocket | undefined;
   #redialTimer: NodeJS.Timeout | undefined;
   #failures = 0;
@@ -49,16 +57,19 @@ export class PeerDialler {
   #failure: string | undefined;
   #closed = false;
 
-  constructor(target: DialTarget, limits: DialLimits, onOpen: OnOpen) {
+  constructor(target: DialTarget, limits: DialLimits, options: DialOptions) {
     this.#target = target;
     this.#limits = limits;
-    this.#onOpen = onOpen;
+    this.#options = options;
   }
 
+  /** Does nothing while there is a connection or a try. */
   dial(): void {
+    if (this.#closed || this.#socket !== undefined) return;
+    clearTimeout(this.#redialTimer);
     const { self, peer, address, tls, standingOf, onTurnedAway } = this.#target;
     const socket = new WebSocket(`${address.replace(/^http/, "ws")}${peerPath}`, {
-      headers: handshakeHeaders(self, peer),
+      headers: handshakeHeaders(self, peer, this.#options.lane),
       handshakeTimeout: this.#limits.handshakeMsMax,
       maxPayload: this.#limits.frameBytesMax,
       perMessageDeflate: false,
@@ -67,8 +78,10 @@ export class PeerDialler {
     });
     this.#socket = socket;
     let reason: string | undefined;
+    let headers: IncomingHttpHeaders = {};
     socket.on("upgrade", (response) => {
-      reason = answerFault(response.headers, self, { peer, standingOf });
+      headers = response.headers;
+      reason = answerFault(headers, self, { peer, standingOf });
       if (reason !== undefined) socket.terminate();
     });
     socket.on("unexpected-response", (_request, response) => {
@@ -83,7 +96,7 @@ export class PeerDialler {
       socket.off("error", onError);
       this.#failures = 0;
       this.#failure = undefined;
-      this.#onOpen(socket);
+      this.#options.onOpen(socket, headers);
     });
   }
 
@@ -105,9 +118,10 @@ export class PeerDialler {
     this.#socket = undefined;
     if (this.#closed) return;
     const { log, peer } = this.#target;
+    const { lane } = this.#options;
     // A peer that is down for a day is one line, not one for each try.
     const level = why === this.#failure ? "debug" : "warn";
-    log[level]("could not connect to a peer", { peer, why, failures: this.#failures });
+    log[level]("could not connect to a peer", { peer, lane, why, failures: this.#failures });
     this.#failure = why;
     this.#redialLater();
   }
@@ -119,7 +133,9 @@ export class PeerDialler {
     this.#failures++;
     const half = Math.floor(delayMs / 2);
     const jitterMs = this.#target.random.integer(half + 1);
-    this.#redialTimer = setTimeout(() => this.dial(), delayMs - jitterMs);
+    this.#redialTimer = setTimeout(() => {
+      if (this.#options.isWanted()) this.dial();
+    }, delayMs - jitterMs);
   }
 }
 

@@ -1,4 +1,5 @@
-// PeerLink over WebSockets: one connection for each pair of members, opened by the lower id.
+// PeerLink over WebSockets: for each pair of members one connection for what raft says and one for bulk,
+// which may be full of megabytes that a heartbeat must not wait behind. The lower id opens both.
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -10,20 +11,25 @@ import {
   answerLines,
   dials,
   judgeHandshake,
+  knockAnswer,
   type PeerIdentity,
+  type PeerLane,
   refusalHeader,
   type StandingOf,
+  senderIn,
   type TurnedAway,
+  versionWith,
 } from "./handshake.ts";
 import { Knocker } from "./knocker.ts";
 import type { LinkCounters, PeerLink } from "./link.ts";
 import { PeerDialler } from "./peerDialler.ts";
 import type { PeerTls } from "./peerTls.ts";
+import { RefusalLog } from "./refusalLog.ts";
 
 export interface SocketLinkLimits {
   /** No frame is sent while more than this is unsent: the bound is this and one frame. */
   readonly backlogBytesMax: number;
-  /** No bulk frame is: heartbeats wait behind it on the same connection. */
+  /** The same for the connection of bulk frames: memory, as nothing else waits behind them. */
   readonly bulkBacklogBytesMax: number;
   /** A peer that sends more in one frame is disconnected. */
   readonly frameBytesMax: number;
@@ -38,7 +44,7 @@ export interface SocketLinkLimits {
 
 export const defaultSocketLinkLimits: SocketLinkLimits = {
   backlogBytesMax: 16 * 1_048_576,
-  bulkBacklogBytesMax: 512 * 1_024,
+  bulkBacklogBytesMax: 2 * 1_048_576,
   frameBytesMax: defaultFrameLimits.frameBytesMax,
   handshakeMsMax: 5_000,
   redialMsMin: 50,
@@ -63,12 +69,28 @@ export interface SocketLinkOptions {
 /** What is known of one peer. */
 interface Peer {
   readonly id: MemberId;
-  /** Only for those that this member dials. */
-  readonly dialler: PeerDialler | undefined;
+  readonly main: Lane;
+  readonly bulk: Lane;
   /** Only for those that dial this member. */
   readonly knocker: Knocker | undefined;
+  /** Of the protocol, as it was agreed when the main connection opened; 0 before. */
+  version: number;
+}
+
+interface Lane {
+  readonly name: PeerLane;
+  /** Only for those that this member dials. */
+  readonly dialler: PeerDialler | undefined;
   socket: WebSocket | undefined;
   silentBeats: number;
+}
+
+/** A connection that opened. */
+interface Opened {
+  readonly peer: Peer;
+  readonly lane: Lane;
+  /** Undefined cannot be: the handshake refused it. */
+  readonly version: number | undefined;
 }
 
 export class SocketLink implements PeerLink {
@@ -80,12 +102,14 @@ export class SocketLink implements PeerLink {
   readonly #heartbeat: NodeJS.Timeout;
   #closed = false;
   readonly #standingOf: StandingOf;
+  readonly #refusals: RefusalLog;
   #droppedFrames = 0;
   #badFrames = 0;
   #refusedHandshakes = 0;
 
   constructor(options: SocketLinkOptions) {
     this.#options = options;
+    this.#refusals = new RefusalLog(options.log);
     this.#standingOf =
       options.standingOf ?? ((id) => (this.#peers.has(id) ? "member" : "stranger"));
     this.#limits = { ...defaultSocketLinkLimits, ...options.limits };
@@ -118,56 +142,71 @@ export class SocketLink implements PeerLink {
       onTurnedAway: (why: TurnedAway) => onTurnedAway?.(why, id),
     };
     const isDialler = dials(self.id, id);
-    const peer: Peer = {
-      ...{ id, socket: undefined, silentBeats: 0 },
+    const lane = (name: PeerLane): Lane => ({
+      ...{ name, socket: undefined, silentBeats: 0 },
       dialler: isDialler
-        ? new PeerDialler(target, this.#limits, (socket) => this.#adopt(peer, socket))
+        ? new PeerDialler(target, this.#limits, {
+            lane: name,
+            isWanted: () => name === "main" || peer.main.socket !== undefined,
+            onOpen: (socket, headers) =>
+              this.#adopt({ peer, lane: peer[name], version: versionWith(headers, self) }, socket),
+          })
         : undefined,
-      knocker: isDialler ? undefined : new Knocker(target, () => peer.socket !== undefined),
+    });
+    const peer: Peer = {
+      ...{ id, main: lane("main"), bulk: lane("bulk"), version: 0 },
+      knocker: isDialler ? undefined : new Knocker(target, () => peer.main.socket !== undefined),
     };
     this.#peers.set(id, peer);
-    peer.dialler?.dial();
+    peer.main.dialler?.dial();
   }
 
   /** Disconnects a member and refuses it from now on. */
   removePeer(id: MemberId): void {
     const peer = this.#peers.get(id);
     this.#peers.delete(id);
-    peer?.dialler?.close();
-    peer?.knocker?.close();
-    const socket = peer?.socket;
-    if (peer === undefined || socket === undefined) return;
-    peer.socket = undefined;
-    // What was sent shall arrive: it may tell the peer why it is left.
-    if (this.#closed) socket.terminate();
-    else socket.close();
+    if (peer === undefined) return;
+    peer.knocker?.close();
+    for (const lane of [peer.main, peer.bulk]) {
+      const { socket } = lane;
+      lane.socket = undefined;
+      lane.dialler?.close();
+      // What was sent shall arrive: it may tell the peer why it is left.
+      if (this.#closed) socket?.terminate();
+      else socket?.close();
+    }
   }
 
   /** Takes an upgrade request of an HTTP server: for its `upgrade` event. */
   accept(request: IncomingMessage, stream: Duplex, head: Buffer): void {
-    const { self, log } = this.#options;
+    const { self } = this.#options;
     const verdict = judgeHandshake(request, self, this.#standingOf);
     const peer = verdict.kind === "accepted" ? this.#peers.get(verdict.from) : undefined;
     if (verdict.kind === "refused") {
       this.#refusedHandshakes++;
-      log.warn("refused a peer connection", { why: verdict.why });
+      const who = senderIn(request.headers) || `${request.socket.remoteAddress}`;
+      this.#refusals.note({ who, why: verdict.why }, verdict.why === knockAnswer);
       refuse(stream, verdict, answerLines(self, request.headers));
     } else if (peer === undefined || this.#closed) {
       stream.destroy();
     } else {
-      this.#server.handleUpgrade(request, stream, head, (socket) => this.#adopt(peer, socket));
+      const { version } = verdict;
+      this.#refusals.forget(senderIn(request.headers));
+      this.#server.handleUpgrade(request, stream, head, (socket) =>
+        this.#adopt({ peer, lane: peer[verdict.lane], version }, socket),
+      );
     }
   }
 
   send(to: MemberId, frame: Uint8Array): void {
-    const socket = this.#peers.get(to)?.socket;
+    const socket = this.#peers.get(to)?.main.socket;
     if (socket === undefined || socket.bufferedAmount > this.#limits.backlogBytesMax) {
       this.#droppedFrames++;
     } else socket.send(frame, sendOptions);
   }
 
   sendBulk(to: MemberId, frame: Uint8Array): boolean {
-    const socket = this.#peers.get(to)?.socket;
+    const socket = this.#peers.get(to)?.bulk.socket;
     if (socket === undefined) return false;
     if (socket.bufferedAmount > this.#limits.bulkBacklogBytesMax) return false;
     socket.send(frame, sendOptions);
@@ -175,7 +214,12 @@ export class SocketLink implements PeerLink {
   }
 
   connected(peer: MemberId): boolean {
-    return this.#peers.get(peer)?.socket !== undefined;
+    return this.#peers.get(peer)?.main.socket !== undefined;
+  }
+
+  /** Version of the protocol that is spoken with this peer; 0: none yet. */
+  versionWith(peer: MemberId): number {
+    return this.#peers.get(peer)?.version ?? 0;
   }
 
   close(): void {
@@ -186,28 +230,32 @@ export class SocketLink implements PeerLink {
   }
 
   /** Uses an open connection; an older one to the same peer is half-open or forgotten by it. */
-  #adopt(peer: Peer, socket: WebSocket): void {
+  #adopt({ peer, lane, version = 0 }: Opened, socket: WebSocket): void {
     if (this.#peers.get(peer.id) !== peer) {
       socket.terminate();
       return;
     }
-    const older = peer.socket;
-    peer.socket = socket;
-    peer.silentBeats = 0;
+    const older = lane.socket;
+    lane.socket = socket;
+    lane.silentBeats = 0;
     older?.terminate();
+    if (lane.name === "main") {
+      peer.version = version;
+      peer.bulk.dialler?.dial();
+    }
     const heard = (): void => {
-      peer.silentBeats = 0;
+      lane.silentBeats = 0;
     };
     socket.on("ping", heard);
     socket.on("pong", heard);
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       heard();
-      this.#onMessage(peer, { socket, data, isBinary });
+      if (lane.socket === socket) this.#onMessage(peer, { socket, data, isBinary });
     });
     socket.on("error", (error: Error) => this.#onError(peer, error));
     socket.on("close", () => {
-      if (peer.socket === socket) peer.socket = undefined;
-      peer.dialler?.onLost(socket);
+      if (lane.socket === socket) lane.socket = undefined;
+      lane.dialler?.onLost(socket);
     });
   }
 
@@ -215,7 +263,6 @@ export class SocketLink implements PeerLink {
     peer: Peer,
     { socket, data, isBinary }: { socket: WebSocket; data: Buffer; isBinary: boolean },
   ): void {
-    if (peer.socket !== socket) return;
     if (isBinary) this.onFrame?.(peer.id, ownedBytes(data));
     else {
       this.#badFrames++;
@@ -229,11 +276,12 @@ export class SocketLink implements PeerLink {
   }
 
   #beat(): void {
-    for (const peer of this.#peers.values()) {
-      if (peer.socket === undefined) continue;
-      if (peer.silentBeats >= this.#limits.silentBeatsMax) peer.socket.terminate();
-      else peer.socket.ping();
-      peer.silentBeats++;
+    for (const { main, bulk } of this.#peers.values()) {
+      for (const lane of [main, bulk]) {
+        if (lane.silentBeats >= this.#limits.silentBeatsMax) lane.socket?.terminate();
+        else lane.socket?.ping();
+        lane.silentBeats++;
+      }
     }
   }
 }
