@@ -147,3 +147,79 @@ test("a thousand calls that are cancelled leave the line, and the lock goes on",
   channel.close();
   client.close();
 });
+
+/** Observe as text, until closed. */
+class Observer {
+  readonly heard: string[] = [];
+  readonly #client: Client;
+  readonly #stream: ReturnType<Client["makeServerStreamRequest"]>;
+  #wake: () => void = () => {};
+
+  constructor(endpoint: string) {
+    this.#client = new Client(endpoint, credentials.createInsecure());
+    const same = (bytes: Buffer): Buffer => bytes;
+    const body = Buffer.from(encodeMessage("v3electionpb.LeaderRequest", { name }));
+    this.#stream = this.#client.makeServerStreamRequest(
+      "/v3electionpb.Election/Observe",
+      same,
+      same,
+      body,
+    );
+    this.#stream.on("error", () => {});
+    this.#stream.on("data", (bytes: Buffer) => {
+      const { kv } = decodeMessage("v3electionpb.LeaderResponse", bytes);
+      this.heard.push(JSON.stringify(kv, bytesAsText));
+      this.#wake();
+    });
+  }
+
+  async count(wanted: number): Promise<void> {
+    while (this.heard.length < wanted) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  close(): void {
+    this.#stream.cancel();
+    this.#client.close();
+  }
+}
+
+async function observe(cluster: RunningCluster): Promise<readonly string[]> {
+  const client = new WireClient(cluster.endpoints[0] ?? "");
+  const observer = new Observer(cluster.endpoints.at(-1) ?? "");
+  const value = Buffer.from("a");
+  for (const ID of [1, 2]) await ask(client, grant, { ID, TTL: 500 });
+  const won = await client.call(
+    "/v3electionpb.Election/Campaign",
+    encodeMessage("v3electionpb.CampaignRequest", { name, lease: 1, value }),
+  );
+  assert.ok(won.kind === "ok");
+  const { leader } = decodeMessage("v3electionpb.CampaignResponse", won.message);
+  assert.ok(typeof leader === "object" && leader !== null);
+  await observer.count(1);
+  await ask(client, election("Proclaim"), { leader, value: Buffer.from("b") });
+  await observer.count(2);
+  const next = ask(client, election("Campaign"), { name, lease: 2, value: Buffer.from("c") });
+  await stand(client, 2);
+  await ask(client, election("Resign"), { leader });
+  await next;
+  await observer.count(3);
+  await ask(client, revoke, { ID: 2 });
+  await ask(client, election("Campaign"), { name, lease: 1, value: Buffer.from("d") });
+  await observer.count(4);
+  observer.close();
+  client.close();
+  return observer.heard;
+}
+
+test("an observer hears the leaders that one of a real etcd hears", { skip }, async () => {
+  assert.ok(binary);
+  await using oracle = await Etcd.start({ binary, flags: ["--unsafe-no-fsync"] });
+  await using subject = await Server.start({ members: 3 });
+  const [wanted, got] = [await observe(oracle), await observe(subject)];
+  assert.equal(wanted.length, 4);
+  assert.deepEqual(got, wanted);
+});
