@@ -16,7 +16,10 @@ export interface StateImage {
  *
  * @returns undefined while nothing was written yet.
  */
-export function takeImage(engine: Engine, raft: RaftNode): StateImage | undefined {
+export function takeImage(
+  engine: Engine,
+  raft: Pick<RaftNode, "membershipAt">,
+): StateImage | undefined {
   const rows = engine.pin();
   const bytes = rows.get(Table.meta, savedStateKey);
   const applied = bytes && decodeSavedState(bytes).applied;

@@ -190,6 +190,32 @@ for (const { name, open } of [
         assert.ok(frame.buffer.byteLength <= 600, "pins a larger array");
     });
 
+    test("bulk: refuses when much is on its way, takes more when that arrived, loses nothing", async (t) => {
+      const pair = await open();
+      t.after(pair.close);
+      assert.equal(pair.one.sendBulk(second, frameOf(0)), false, "no peer yet");
+      await pair.connect();
+      assert.equal(pair.one.sendBulk(stranger, frameOf(0)), false);
+      const received = collect(pair.two);
+      let sent = 0;
+      for (let round = 0; round < 3; round++) {
+        const before = sent;
+        while (sent - before < 200 && pair.one.sendBulk(second, frameOf(sent, 262_144))) sent++;
+        assert.ok(sent > before && sent - before < 200, `round ${round} took ${sent - before}`);
+        await turnsUntil(() => received.length === sent, "all arrive");
+        // Word of their arrival may be on its way yet.
+        await turnsUntil(() => pair.one.sendBulk(second, frameOf(sent, 262_144)), "the lane opens");
+        sent++;
+      }
+      await turnsUntil(() => received.length === sent, "the last arrives");
+      assert.deepEqual(
+        received.map(numberOf),
+        Array.from({ length: sent }, (_, i) => i),
+      );
+      assert.ok(received.every((frame) => frame.length === 262_144));
+      assert.equal(pair.one.counters.droppedFrames, 0, "what was refused is not lost");
+    });
+
     test("drops in silence what has nowhere to go", async (t) => {
       const pair = await open();
       t.after(pair.close);
