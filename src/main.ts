@@ -70,6 +70,7 @@ async function runServe(args: readonly string[]): Promise<void> {
     ...(await planMember({ name, members, token, dataDir, initialState, ...tlsForCalls(config) })),
     ...{ dataDir, timing, watchProgressMs, logLevel },
     ...{ snapshotEntries, catchUpEntries, metrics, clientUrls },
+    changePolicy: { strict: config.strictReconfigCheck, learnersMax: config.learnersMax },
     listenPeers: config.listenPeers.map(({ address, isTls }) => ({ ...address, isTls })),
     ...(config.peerTls === undefined ? {} : { peerTls: config.peerTls }),
     ...{ listenClient: clients.listen, door: clients.door },

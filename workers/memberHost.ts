@@ -15,7 +15,6 @@ import { withReflection } from "../src/grpc/reflection.ts";
 import { bootMember } from "../src/member/boot.ts";
 import type { Member } from "../src/member/member.ts";
 import type { LinkInfo } from "../src/member/roster.ts";
-import type { MemberInfo } from "../src/member/service.ts";
 import { FsLogDisk } from "../src/storage/diskFs.ts";
 import { EngineFault } from "../src/storage/engineFault.ts";
 import { LogFault, type RaftLog } from "../src/storage/log.ts";
@@ -135,7 +134,7 @@ export class MemberHost {
   }
 
   #open(message: StartMessage): void {
-    const { id, clusterId, timing, watchProgressMs, compaction } = this.#data;
+    const { id, clusterId, timing, watchProgressMs, compaction, changePolicy } = this.#data;
     const isAlone = message.folders === undefined && message.members.length === 1;
     const raftLog = this.#openLog(message);
     this.#raftLog = raftLog;
@@ -150,6 +149,7 @@ export class MemberHost {
         id: MemberId(id),
         incarnation: message.incarnation,
         timing,
+        ...(changePolicy && { changePolicy }),
         members: message.members,
         told: { birth: message.birth, name: this.#data.name, clientUrls: message.clientUrls },
         ...(watchProgressMs && { watchProgressMs }),
@@ -202,7 +202,8 @@ export class MemberHost {
       self: { clusterId, id: MemberId(id), birth, peerUrl: mesh.url },
       standingOf: (peer, told) => this.#member?.roster.standingOf(peer, told) ?? "stranger",
       onTurnedAway: (why, peer) => this.#onTurnedAway(why, peer),
-      members: () => membersJson(clusterId, this.#member?.members() ?? []),
+      // One that is added and not applied yet may be the voter without which nobody can lead.
+      members: () => membersJson(clusterId, this.#member?.roster.links() ?? []),
     });
   }
 
@@ -315,7 +316,7 @@ class NoPlaceError extends Error {
 }
 
 /** See cluster/joining.ts, which reads it. */
-function membersJson(clusterId: bigint, members: readonly MemberInfo[]): string {
+function membersJson(clusterId: bigint, members: readonly LinkInfo[]): string {
   return JSON.stringify({
     clusterId: clusterId.toString(16),
     members: members.map(({ id, name, peerUrls, isLearner }) => {

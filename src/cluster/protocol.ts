@@ -2,6 +2,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import type { LogLevel } from "../base/system.ts";
+import type { ChangePolicy } from "../member/changeRequest.ts";
 import type { MemberTiming } from "../member/events.ts";
 import type { CompactionBounds } from "../member/logCompaction.ts";
 import type { MemberInfo } from "../member/service.ts";
@@ -65,6 +66,8 @@ export interface MemberThreadData {
   /** Missing: all members are in this process. */
   readonly mesh?: MeshDoor;
   readonly timing: MemberTiming;
+  /** When changes of membership are refused; etcd's defaults where left out. */
+  readonly changePolicy?: Partial<ChangePolicy>;
   /** Between two progress messages to an idle watcher; etcd's 10 minutes when left out. */
   readonly watchProgressMs?: number;
   /** When the log lets go of entries; the member's own bounds where left out. */

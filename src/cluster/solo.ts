@@ -1,6 +1,7 @@
 // One member in this process, the others of its cluster in theirs: what `quorlet member` runs.
 import type { Log } from "../base/ports.ts";
 import { type LogLevel, systemLog } from "../base/system.ts";
+import type { ChangePolicy } from "../member/changeRequest.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
 import { DataDirError } from "../storage/dataDirError.ts";
@@ -31,6 +32,8 @@ export interface SoloOptions {
   /** "extensive": calls are timed too. */
   readonly metrics?: "basic" | "extensive";
   readonly timing?: MemberTiming;
+  /** When this member, leading, refuses changes of membership; etcd's defaults where left out. */
+  readonly changePolicy?: Partial<ChangePolicy>;
   /** Between two progress messages to an idle watcher. Default 10 minutes. */
   readonly watchProgressMs?: number;
   /** Entries that gather in a log beyond its margin before they go. Default 100,000. */
@@ -72,6 +75,7 @@ export class SoloMember {
         ...(peerTls === undefined ? {} : { tls: peerTls }),
       },
       timing: timing ?? defaultTiming,
+      ...(options.changePolicy && { changePolicy: options.changePolicy }),
       ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
       compaction: compactionOf(options),
       logLevel,

@@ -132,7 +132,7 @@ const experimentalRows: readonly Row[] = [
   ["compaction-sleep-interval", "duration", "10ms", "moot"],
   ["watch-progress-notify-interval", "duration", "10m", "served"],
   ["bootstrap-defrag-threshold-megabytes", "int", "0", "moot"],
-  ["max-learners", "int", "1", "missing"],
+  ["max-learners", "int", "1", "served"],
   ["downgrade-check-time", "duration", "5s", "moot"],
   ["snapshot-catchup-entries", "int", "5000", "served"],
   ["initial-corrupt-check", "bool", "false", "moot"],

@@ -23,6 +23,7 @@ export interface ServeConfig {
   readonly initialState: "new" | "existing";
   readonly token: string;
   readonly strictReconfigCheck: boolean;
+  readonly learnersMax: number;
   readonly timing: MemberTiming;
   /** Applied entries between two compactions of the log. */
   readonly snapshotEntries: number;
@@ -50,6 +51,8 @@ export interface DiscoverySrv {
 /** etcd's bounds, in milliseconds. */
 const electionMsMax = 50_000;
 const watchProgressMsMin = 100;
+/** More members than one cluster may have. */
+const learnersMax = 64;
 const entriesMax = 1_000_000_000;
 
 /** @throws {ConfigError} one line, with etcd's exit code. */
@@ -74,6 +77,7 @@ export function serveConfig(sources: SettingSources): ServeConfig {
     initialState: stateOf(settings),
     token: settings.text("initial-cluster-token"),
     strictReconfigCheck: settings.bool("strict-reconfig-check"),
+    learnersMax: settings.integer("max-learners", { min: 1, max: learnersMax }),
     timing: timingOf(settings),
     snapshotEntries: settings.integer("snapshot-count", { min: 1, max: entriesMax }),
     catchUpEntries: settings.integer("snapshot-catchup-entries", { min: 0, max: entriesMax }),
