@@ -1,6 +1,8 @@
 // A whole cluster in one thread and in virtual time: members, network, disks, clients, faults, judges.
 import { MemberId } from "../../src/base/brand.ts";
 import type { Prng } from "../../src/base/prng.ts";
+import type { MemberInfo } from "../../src/member/service.ts";
+import { everyMember } from "../../src/raft/membership.ts";
 import type { Membership } from "../../src/raft/types.ts";
 import { SimDisk } from "./disk.ts";
 import type { Doubles } from "./doubles.ts";
@@ -11,11 +13,16 @@ import { Judges } from "./judges.ts";
 import { LeaseClient } from "./leaseClient.ts";
 import { Network } from "./network.ts";
 import type { Odds } from "./odds.ts";
+import { Operator, peerUrlOf } from "./operator.ts";
 import { SimMember, type World } from "./simMember.ts";
 import { Sites } from "./sites.ts";
 import { Trace, type TraceSink } from "./trace.ts";
+import { check } from "./violation.ts";
 import { WatchClient } from "./watchClient.ts";
 import { Workload } from "./workload.ts";
+
+/** From a change to what the operator does about it by hand. */
+const handworkUsMax = 2_000_000;
 
 export interface SimOptions {
   readonly random: Prng;
@@ -27,21 +34,36 @@ export interface SimOptions {
 export class SimCluster {
   readonly queue = new EventQueue();
   readonly sites = new Sites();
-  readonly members: readonly SimMember[];
+  /** Those that are members now, as committed, also where they are not started yet. */
+  readonly members: SimMember[];
   readonly judges: Judges;
   readonly workload: Workload;
   readonly watchClients: readonly WatchClient[];
   readonly leaseClients: readonly LeaseClient[];
   readonly faults: Faults;
+  readonly operator: Operator;
+  readonly #world: World;
   readonly #network: Network;
+  /** Those that were or may become members too. */
+  readonly #all: ReadonlyMap<MemberId, SimMember>;
+  /** Were members at some time. */
+  readonly #known: Set<MemberId>;
 
   constructor({ random, odds, doubles, traceSink }: SimOptions) {
     const { queue, sites } = this;
     const trace = new Trace(queue, traceSink);
     const world = { queue, random, trace, sites, odds, doubles };
-    const ids = Array.from({ length: odds.members }, (_, i) => MemberId(BigInt(i + 1)));
+    this.#world = world;
+    const spares = odds.operator.gapUs === 0 ? 0 : odds.operator.spares;
+    const ids = Array.from({ length: odds.members + spares }, (_, i) => MemberId(BigInt(i + 1)));
+    const voters = ids.slice(0, odds.members);
+    const membership = { voters, outgoing: [], learners: [] };
+    this.#known = new Set(voters);
     const durables = new Map(ids.map((id) => [id, new DurableRecord()]));
-    this.judges = new Judges(queue, durables, odds);
+    this.judges = new Judges(queue, durables, {
+      ...{ driftMax: odds.driftMax, membership },
+      onMembership: (changed) => this.#onMembership(changed),
+    });
     this.#network = new Network(
       {
         ...{ queue, random, trace, sites, odds: odds.network },
@@ -50,10 +72,15 @@ export class SimCluster {
       },
       ids,
     );
-    const membership = { voters: ids, outgoing: [], learners: [] };
-    this.members = [...durables].map(([id, durable]) =>
-      this.#newMember(world, id, { durable, membership }),
+    // Who joins has an empty log: it learns from that with whom the cluster began.
+    const none = { voters: [], outgoing: [], learners: [] };
+    this.#all = new Map(
+      [...durables].map(([id, durable]) => {
+        const given = voters.includes(id) ? membership : none;
+        return [id, this.#newMember(world, id, { durable, membership: given })];
+      }),
     );
+    this.members = voters.map((id) => this.#memberOf(id));
     this.workload = new Workload(world, this.judges, this.members);
     const { members, workload, judges } = this;
     this.watchClients = Array.from({ length: odds.load.watchClients }, (_, id) => {
@@ -66,11 +93,18 @@ export class SimCluster {
       (_, id) => new LeaseClient(world, { id, members, judge: judges.leases }),
     );
     this.faults = new Faults(world, this.members, this.#network);
+    this.operator = new Operator(world, {
+      members,
+      membership: () => judges.membership,
+      spares: () => ids.filter((id) => !this.#known.has(id)),
+      removed: () => [...this.#known].filter((id) => !members.includes(this.#memberOf(id))),
+    });
   }
 
   begin(): void {
     for (const member of this.members) member.start();
     this.faults.begin();
+    this.operator.begin();
     this.workload.begin();
     for (const client of this.watchClients) client.begin();
     for (const client of this.leaseClients) client.begin();
@@ -99,10 +133,45 @@ export class SimCluster {
     );
     const onCrash = (): void => {
       this.workload.onCrash(id);
+      this.operator.onCrash(id);
       for (const client of this.watchClients) client.onCrash(id);
     };
-    const member = new SimMember(world, { id, disk, judges, onCrash, network: this.#network });
+    const given = (): readonly MemberInfo[] => this.#infosFor(membership);
+    const parts = { id, disk, judges, onCrash, given, network: this.#network };
+    const member = new SimMember(world, parts);
     return member;
+  }
+
+  /** What main would say: the members of the beginning, or for one that joins those of now. */
+  #infosFor(beginning: Membership): readonly MemberInfo[] {
+    if (this.#world.odds.operator.gapUs === 0) return [];
+    const membership = beginning.voters.length > 0 ? beginning : this.judges.membership;
+    return everyMember(membership).map((id) => ({
+      ...{ id, name: `m${id}`, peerUrls: [peerUrlOf(id)], clientUrls: [] },
+      isLearner: membership.learners.includes(id),
+    }));
+  }
+
+  /** The operator starts who was added, and later takes down who was removed and does not know. */
+  #onMembership(membership: Membership): void {
+    const { queue, random, trace } = this.#world;
+    const ids = everyMember(membership);
+    if (trace.on) {
+      const { voters, outgoing, learners } = membership;
+      trace.line(`committed: voters ${voters}; outgoing ${outgoing}; learners ${learners}`);
+    }
+    for (const id of ids) {
+      const member = this.#memberOf(id);
+      if (this.members.includes(member)) continue;
+      check(!this.#known.has(id), "membership", () => `m${id} was removed and is a member again`);
+      this.#known.add(id);
+      this.members.push(member);
+      queue.after(random.integer(handworkUsMax), () => member.start());
+    }
+    for (const member of this.members.filter(({ id }) => !ids.includes(id))) {
+      this.members.splice(this.members.indexOf(member), 1);
+      queue.after(random.integer(handworkUsMax), () => member.retire());
+    }
   }
 
   /** A minority may be harmed at a time: who gives no vote must not be needed for a quorum. */
@@ -113,7 +182,7 @@ export class SimCluster {
   }
 
   #memberOf(id: MemberId): SimMember {
-    const member = this.members[Number(id) - 1];
+    const member = this.#all.get(id);
     if (member === undefined) throw new RangeError(`no member ${id}`);
     return member;
   }

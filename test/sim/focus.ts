@@ -1,7 +1,7 @@
 // Some of what a seed drew, replaced: to look harder in one corner. Plain values, for other threads.
 import type { Odds } from "./odds.ts";
 
-type GroupName = "network" | "disk" | "faults" | "load";
+type GroupName = "network" | "disk" | "faults" | "load" | "operator";
 
 export type Focus = Partial<Omit<Odds, GroupName>> & {
   readonly [Name in GroupName]?: Partial<Odds[Name]>;
@@ -16,5 +16,6 @@ export function withFocus(drawn: Odds, focus: Focus | undefined): Odds {
     disk: { ...drawn.disk, ...focus.disk },
     faults: { ...drawn.faults, ...focus.faults },
     load: { ...drawn.load, ...focus.load },
+    operator: { ...drawn.operator, ...focus.operator },
   };
 }

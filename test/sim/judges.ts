@@ -2,9 +2,11 @@
 import type { Applier } from "../../src/apply/applier.ts";
 import type { MemberId } from "../../src/base/brand.ts";
 import type { MemberStatus } from "../../src/member/service.ts";
+import { everyMember } from "../../src/raft/membership.ts";
+import type { Membership } from "../../src/raft/types.ts";
 import type { LogWrite, RaftLog } from "../../src/storage/log.ts";
 import { Answers } from "./checkers/answers.ts";
-import { Committed } from "./checkers/committed.ts";
+import { Committed, type MembershipParts } from "./checkers/committed.ts";
 import { EqualState } from "./checkers/equalState.ts";
 import { History } from "./checkers/history.ts";
 import { LeaseJudge } from "./checkers/leases.ts";
@@ -17,6 +19,7 @@ import { Writes } from "./checkers/writes.ts";
 import type { DurableRecord } from "./durableRecord.ts";
 import type { EventQueue } from "./eventQueue.ts";
 import type { Odds } from "./odds.ts";
+import { check } from "./violation.ts";
 
 export class Judges {
   readonly history: History;
@@ -35,7 +38,7 @@ export class Judges {
   constructor(
     queue: EventQueue,
     disks: ReadonlyMap<MemberId, DurableRecord>,
-    { driftMax }: Pick<Odds, "driftMax">,
+    { driftMax, ...membership }: Pick<Odds, "driftMax"> & MembershipParts,
   ) {
     this.leases = new LeaseJudge(() => queue.nowUs, driftMax);
     this.history = new History((revision, changes) => {
@@ -46,13 +49,24 @@ export class Judges {
     this.serializable = new Serializable(this.answers);
     this.watches = new WatchJudge(this.history);
     this.#disks = disks;
-    this.#committed = new Committed(disks);
+    this.#committed = new Committed(disks, membership);
     this.#promises = new Promises(disks);
   }
 
   /** Entries that are known to be committed. */
   get committedCount(): number {
     return this.#committed.count;
+  }
+
+  /** As committed. */
+  get membership(): Membership {
+    return this.#committed.membership;
+  }
+
+  /** The member says that it is none any more. */
+  onOut(id: MemberId): void {
+    const isMember = everyMember(this.membership).includes(id);
+    check(!isMember, "membership", () => `m${id} says that it was removed`);
   }
 
   onStart(id: MemberId, applier: Applier): void {
@@ -72,6 +86,7 @@ export class Judges {
 
   onSave(id: MemberId, write: LogWrite, log: RaftLog): void {
     this.#logMatching.onSave(id, write, log);
+    this.#committed.onSave(write.entries);
   }
 
   onSend(from: MemberId, to: MemberId, bytes: Uint8Array): void {

@@ -9,6 +9,7 @@ export interface Odds {
   readonly disk: DiskOdds;
   readonly faults: FaultOdds;
   readonly load: LoadOdds;
+  readonly operator: OperatorOdds;
   /** A member's clock is off by at most this, in parts of 1000. */
   readonly driftMax: number;
   /** Written rows that a member keeps in memory; the others it reads from its store. */
@@ -45,6 +46,17 @@ export interface DiskOdds {
    * which hold everything are no majority: with fewer of them nobody may vote, and nobody should.
    */
   readonly harm: number;
+}
+
+export interface OperatorOdds {
+  /** Mean time between changes of membership that are asked for; 0: none, and no spares. */
+  readonly gapUs: number;
+  /** Members that may be added, each once. */
+  readonly spares: number;
+  /** 1: what could cost the quorum is refused, as in etcd. */
+  readonly strict: number;
+  /** 1: learners become voters by themselves. */
+  readonly promote: number;
 }
 
 export interface FaultOdds {
@@ -94,6 +106,12 @@ export interface LoadOdds {
 }
 
 export function drawOdds(random: Prng): Odds {
+  const drawn = drawAll(random);
+  // Which minority may be harmed is not decided while the members change.
+  return drawn.operator.gapUs === 0 ? drawn : { ...drawn, disk: { ...drawn.disk, harm: 0 } };
+}
+
+function drawAll(random: Prng): Odds {
   const pick = (...values: readonly number[]): number => values[random.integer(values.length)] ?? 0;
   const weights = drawWeights(random);
   return {
@@ -138,6 +156,12 @@ export function drawOdds(random: Prng): Odds {
     leaseCheckpointSec: pick(1, 300),
     compactEntries: pick(0, 0, 2, 10, 40),
     turnUsMax: pick(1, 50, 1_000),
+    operator: {
+      gapUs: pick(0, 0, 300_000, 1_500_000),
+      spares: pick(1, 3),
+      strict: pick(0, 1, 1),
+      promote: pick(0, 0, 1),
+    },
   };
 }
 

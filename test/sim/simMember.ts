@@ -8,7 +8,7 @@ import { bootMember } from "../../src/member/boot.ts";
 import { defaultTiming, type MemberEvent } from "../../src/member/events.ts";
 import type { Member } from "../../src/member/member.ts";
 import type { MemberConfig } from "../../src/member/memberParts.ts";
-import type { MemberService } from "../../src/member/service.ts";
+import type { MemberInfo, MemberService } from "../../src/member/service.ts";
 import type { RaftLog } from "../../src/storage/log.ts";
 import type { SimDisk } from "./disk.ts";
 import type { Doubles } from "./doubles.ts";
@@ -40,6 +40,8 @@ export interface SimMemberParts {
   readonly disk: SimDisk;
   readonly network: Network;
   readonly judges: Judges;
+  /** What it is told of the members at each start; nothing where they never change. */
+  readonly given: () => readonly MemberInfo[];
   /** Whoever waits for an answer of this life will not get one. */
   readonly onCrash: (id: MemberId) => void;
 }
@@ -64,6 +66,7 @@ export class SimMember {
   #incarnation = 0;
   #pausedUntilUs = 0;
   #ticks = 0;
+  #isOut = false;
 
   constructor(world: World, parts: SimMemberParts) {
     this.id = parts.id;
@@ -92,8 +95,8 @@ export class SimMember {
   }
 
   start(): void {
-    if (this.#life !== undefined) return;
-    const { judges, network, disk } = this.#parts;
+    if (this.#life !== undefined || this.#isOut) return;
+    const { judges, network, disk, given } = this.#parts;
     const { trace, doubles, random } = this.#world;
     this.#incarnation++;
     this.#lifeNumber++;
@@ -107,7 +110,8 @@ export class SimMember {
         id: this.id,
         incarnation: this.#incarnation,
         timing: defaultTiming,
-        members: [],
+        members: given(),
+        ...duties(this.id, this.#world.odds),
         recentBytesMax: this.#world.odds.recentBytesMax,
         watchProgressMs,
         leaseCheckpointSec: this.#world.odds.leaseCheckpointSec,
@@ -126,6 +130,7 @@ export class SimMember {
           if (this.#life !== undefined) this.#onState(this.#life, state);
         },
         fail: (error) => this.#onFail(error),
+        onRemoved: () => this.#onRemoved(),
       },
     );
     if (applier === undefined) throw new Mistake("a member has a state");
@@ -147,6 +152,12 @@ export class SimMember {
     const survived = this.#whatSurvives();
     if (trace.on) trace.line(`m${this.id} dies (${why}), ${survived}`);
     this.#parts.onCrash(this.id);
+  }
+
+  /** It is a member no more, and nobody starts it again. */
+  retire(): void {
+    this.crash("removed");
+    this.#isOut = true;
   }
 
   /** Nothing happens to the member until then; what was to happen comes late, ticks only once. */
@@ -231,6 +242,15 @@ export class SimMember {
     throw new CrashSignal(error.message);
   }
 
+  /** Behind the turn that told it: by then the judges have heard of it too. */
+  #onRemoved(): void {
+    this.later(0, () => {
+      this.#world.sites.count("member.out");
+      this.#parts.judges.onOut(this.id);
+      this.retire();
+    });
+  }
+
   #requestTurn(): void {
     const life = this.#life;
     if (life === undefined || life.turnDue) return;
@@ -267,4 +287,20 @@ function compactionOf({ compactEntries }: Odds): Pick<Partial<MemberConfig>, "co
   if (compactEntries === 0) return {};
   const catchUpEntries = Math.floor(compactEntries / 2);
   return { compaction: { snapshotEntries: compactEntries, catchUpEntries } };
+}
+
+/** Where members change, each tells its name: one that has none counts as not started. */
+function duties(
+  id: MemberId,
+  { operator }: Odds,
+): Pick<Partial<MemberConfig>, "told" | "changePolicy"> {
+  if (operator.gapUs === 0) return {};
+  return {
+    told: { birth: Number(id), name: `m${id}`, clientUrls: [] },
+    changePolicy: {
+      strict: operator.strict > 0,
+      learnersMax: 2,
+      promoteLearners: operator.promote > 0,
+    },
+  };
 }

@@ -30,6 +30,7 @@ const otherSites = [
   ...["disk.refill", "log.restart", "store.fail", "image.taken", "transfer.done"],
   ...["watch.connect", "watch.past", "watch.future", "watch.stall", "watch.progress"],
   ...["watch.compacted", "watch.cancel", "watch.leave"],
+  ...["member.addVoter", "member.addLearner", "member.promote", "member.remove", "member.out"],
   ...["lease.grant", "lease.attach", "lease.renew", "lease.revoke", "lease.abandon"],
 ];
 

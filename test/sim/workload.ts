@@ -85,7 +85,7 @@ export class Workload {
   }
 
   #act(client: Client, action: Action): void {
-    const member = this.#members[client.at];
+    const member = this.#members[client.at % this.#members.length];
     if (!this.#running || member === undefined) return;
     const retry = (): void => {
       client.at = (client.at + 1) % this.#members.length;

@@ -2,13 +2,21 @@
 // the log of every later leader.
 import { LogIndex, type MemberId, type Term } from "../../../src/base/brand.ts";
 import type { MemberStatus } from "../../../src/member/service.ts";
-import type { Entry } from "../../../src/raft/types.ts";
+import { changed, decodeChange } from "../../../src/raft/membership.ts";
+import { type Entry, EntryKind, type Membership } from "../../../src/raft/types.ts";
 import type { RaftLog } from "../../../src/storage/log.ts";
 import type { DurableRecord } from "../durableRecord.ts";
 import { check } from "../violation.ts";
 import { isSame } from "./logMatching.ts";
 
 const name = "committed";
+
+export interface MembershipParts {
+  /** With which the cluster begins. */
+  readonly membership: Membership;
+  /** A change is committed. */
+  readonly onMembership: (membership: Membership) => void;
+}
 
 export class Committed {
   readonly #disks: ReadonlyMap<MemberId, DurableRecord>;
@@ -17,9 +25,23 @@ export class Committed {
   readonly #seen = new Map<MemberId, LogIndex>();
   /** Term in which a member led at the end of its last turn; 0 if it did not. */
   readonly #led = new Map<MemberId, number>();
+  readonly #onMembership: (membership: Membership) => void;
+  /** Changes that some log holds or held, by their data, with the index they had. */
+  readonly #changes: Entry[] = [];
+  #membership: Membership;
 
-  constructor(disks: ReadonlyMap<MemberId, DurableRecord>) {
+  constructor(
+    disks: ReadonlyMap<MemberId, DurableRecord>,
+    { membership, onMembership }: MembershipParts,
+  ) {
     this.#disks = disks;
+    this.#membership = membership;
+    this.#onMembership = onMembership;
+  }
+
+  /** As of the last entry that is known to be committed. */
+  get membership(): Membership {
+    return this.#membership;
   }
 
   get count(): number {
@@ -30,6 +52,14 @@ export class Committed {
   onStart(id: MemberId): void {
     this.#seen.set(id, LogIndex(0));
     this.#led.delete(id);
+  }
+
+  /** Entries on their way to a disk: a change counts from then on. */
+  onSave(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      if (entry.kind !== EntryKind.membership) continue;
+      if (!this.#changes.some((known) => isSame(known, entry))) this.#changes.push(entry);
+    }
   }
 
   afterTurn({ id, commit, applied, role, term }: MemberStatus, log: RaftLog): void {
@@ -85,19 +115,44 @@ export class Committed {
     }
     check(this.#entries.length === index - 1, name, () => `commit ${index} leaves a gap`);
     this.#entries.push(entry);
-    const holders = this.#holdersOf(index, term);
-    const majority = Math.floor(this.#disks.size / 2) + 1;
+    const before = this.#membership;
+    const after = entry.kind === EntryKind.membership ? afterChange(before, entry) : before;
+    this.#membership = after;
+    const mayCount = [after, ...this.#laterThan(index, after)];
+    // The second voter is added by the first alone (raft/leader.ts says why that is safe).
+    if (before.voters.length === 1 && after.voters.length === 2) mayCount.push(before);
+    const isHeld = mayCount.some((membership) => this.#isOnQuorum(membership, index, term));
     check(
-      holders >= majority,
+      isHeld,
       name,
       () =>
-        `m${id} commits ${index}@${term} that only ${holders} of ${this.#disks.size} disks hold`,
+        `m${id} commits ${index}@${term} that no majority of ${describe(after)} holds on its disks`,
     );
+    if (after !== before) this.#onMembership(after);
   }
 
-  #holdersOf(index: LogIndex, term: Term): number {
-    let holders = 0;
-    for (const disk of this.#disks.values()) if (disk.holds(index, term)) holders++;
-    return holders;
+  /** A leader counts by the last change in its log, also for what is below that. */
+  #laterThan(index: LogIndex, membership: Membership): readonly Membership[] {
+    return this.#changes
+      .filter((change) => change.index > index)
+      .map((change) => afterChange(membership, change));
+  }
+
+  #isOnQuorum({ voters, outgoing }: Membership, index: LogIndex, term: Term): boolean {
+    return [voters, outgoing].every((ids) => {
+      const holders = ids.filter((id) => this.#disks.get(id)?.holds(index, term) === true);
+      return ids.length === 0 || 2 * holders.length > ids.length;
+    });
   }
 }
+
+/** What is void leaves it as it was. */
+function afterChange(before: Membership, { data }: Entry): Membership {
+  const decoded = decodeChange(data);
+  if (decoded === undefined) return before;
+  const after = changed(before, decoded.change);
+  return typeof after === "string" ? before : after;
+}
+
+const describe = ({ voters, outgoing }: Membership): string =>
+  outgoing.length === 0 ? `${voters}` : `${voters} and ${outgoing}`;

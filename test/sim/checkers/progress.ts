@@ -31,6 +31,14 @@ export function checkProgress(cluster: SimCluster): void {
   );
   waitFor(
     cluster,
+    requestsEndUs,
+    () => cluster.operator.openCount === 0,
+    () => `${cluster.operator.openCount} changes of membership do not end`,
+  );
+  // What a member that died had asked for may still be on its way.
+  cluster.run(afterloadUs);
+  waitFor(
+    cluster,
     serveUs,
     () => members.every(({ member }) => member?.status().isRefilling === false),
     () => "members are not refilled",

@@ -36,6 +36,7 @@ const state: readonly Mutant[] = [
     trap: "own",
     file: "src/member/storeWriter.ts",
     find: `    this.#engine.submit(batch, (error) => {
+      this.#flushSec?.observe((this.#clock.nowMs() - nowMs) / 1000);
       if (error === undefined) {
         this.#written++;
         this.#source.batchWritten();
