@@ -2,11 +2,13 @@
 import type { Network } from "./network.ts";
 import { type FaultKind, faultKinds } from "./odds.ts";
 import type { SimMember, World } from "./simMember.ts";
-import { crashSites } from "./sites.ts";
+import { crashSites, imageSites } from "./sites.ts";
 
 /** A member told to crash at a site does so within this many passages. */
 const passagesMax = 30;
 const slownessMax = 400;
+/** Time for the others to write more than their logs keep. */
+const lagUs = 1_000_000;
 /** A member in a crash loop lives about this long, this many times. */
 const loopLifeUsMax = 400_000;
 const loopCrashesMax = 6;
@@ -119,9 +121,18 @@ export class Faults {
   }
 
   #armSite(member: SimMember): void {
-    const { random, sites } = this.#world;
-    const site = crashSites[random.integer(crashSites.length)];
-    if (site !== undefined && member.isUp) sites.arm(member.id, site, this.#upTo(passagesMax));
+    const { random, sites, odds } = this.#world;
+    // Nothing is cut and no snapshot needed where logs are kept whole.
+    const kinds = odds.compactEntries === 0 ? 1 : 2;
+    const armed = random.integer(kinds) === 0 ? crashSites : imageSites;
+    const site = armed[random.integer(armed.length)];
+    if (site === undefined || !member.isUp) return;
+    if (armed === imageSites) {
+      // It passes there only when it has missed so much that it needs a snapshot.
+      member.crash("lags behind");
+      member.restartLater(lagUs + this.#upTo(this.#world.odds.faults.downUsMax));
+    }
+    sites.arm(member.id, site, this.#upTo(armed === imageSites ? 1 : passagesMax));
   }
 
   /** The operator wants another leader; whatever comes of it. */

@@ -21,6 +21,10 @@ export const crashSites = [
   "image.committed",
   "answer",
 ] as const;
+/** Those that only a member passes which takes over a snapshot. */
+export const imageSites: readonly CrashSite[] = crashSites.filter((site) =>
+  site.startsWith("image."),
+);
 export type CrashSite = (typeof crashSites)[number];
 
 /** What happens beside crashes and the kinds of odds.ts; each is counted under its name. */
