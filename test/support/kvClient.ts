@@ -60,6 +60,12 @@ export class KvClient {
     return { hash: Number(answer.hash), revision: revisionOf(answer) };
   }
 
+  /** Id of the member that leads, as far as this one has heard; 0: nobody. */
+  async leader(): Promise<bigint> {
+    const answer = await this.#call("Maintenance/Status", "StatusRequest", {}, "StatusResponse");
+    return BigInt(String(answer.leader ?? 0));
+  }
+
   /** Current revision after a quorum has confirmed it. */
   async revision(): Promise<number> {
     const fields = { key: Buffer.from([0]), count_only: true };
