@@ -48,6 +48,9 @@ export class SimCluster {
   readonly #all: ReadonlyMap<MemberId, SimMember>;
   /** Were members at some time. */
   readonly #known: Set<MemberId>;
+  /** In the log of some member, committed or not. */
+  readonly #named = new Set<MemberId>();
+  #healed = false;
 
   constructor({ random, odds, doubles, traceSink }: SimOptions) {
     const { queue, sites } = this;
@@ -110,6 +113,18 @@ export class SimCluster {
     for (const client of this.leaseClients) client.begin();
   }
 
+  /**
+   * No more faults. Also the disks of those that are still to come are good, and the operator starts whom
+   * a member names that could not commit it: a sole voter may need the second one to lead again.
+   */
+  heal(): void {
+    this.operator.end();
+    this.faults.end();
+    this.#healed = true;
+    for (const member of this.#all.values()) member.disk.heal();
+    for (const id of this.#named) this.#startNamed(id);
+  }
+
   run(us: number): void {
     this.queue.runUntil(this.queue.nowUs + us);
   }
@@ -137,7 +152,11 @@ export class SimCluster {
       for (const client of this.watchClients) client.onCrash(id);
     };
     const given = (): readonly MemberInfo[] => this.#infosFor(membership);
-    const parts = { id, disk, judges, onCrash, given, network: this.#network };
+    const onNamed = (named: MemberId): void => {
+      this.#named.add(named);
+      if (this.#healed) this.#startNamed(named);
+    };
+    const parts = { id, disk, judges, onCrash, onNamed, given, network: this.#network };
     const member = new SimMember(world, parts);
     return member;
   }
@@ -172,6 +191,13 @@ export class SimCluster {
       this.members.splice(this.members.indexOf(member), 1);
       queue.after(random.integer(handworkUsMax), () => member.retire());
     }
+  }
+
+  /** Nobody who was a member once: those are started, or must stay down. */
+  #startNamed(id: MemberId): void {
+    if (this.#known.has(id)) return;
+    const { queue, random } = this.#world;
+    queue.after(random.integer(handworkUsMax), () => this.#memberOf(id).start());
   }
 
   /** A minority may be harmed at a time: who gives no vote must not be needed for a quorum. */

@@ -44,8 +44,7 @@ export function runSeed(seed: number, options: SeedOptions = {}): Verdict {
   const violation = failureOf(cluster, () => {
     cluster.begin();
     cluster.run(odds.faultsUs);
-    cluster.operator.end();
-    cluster.faults.end();
+    cluster.heal();
     checkProgress(cluster);
     cluster.judges.writes.finish();
     const { operations, keys } = cluster.workload;

@@ -44,6 +44,8 @@ export interface SimMemberParts {
   readonly given: () => readonly MemberInfo[];
   /** Whoever waits for an answer of this life will not get one. */
   readonly onCrash: (id: MemberId) => void;
+  /** Its log names this one as a member, applied or not. */
+  readonly onNamed: (id: MemberId) => void;
 }
 
 interface Life {
@@ -131,6 +133,9 @@ export class SimMember {
         },
         fail: (error) => this.#onFail(error),
         onRemoved: () => this.#onRemoved(),
+        onLinks: (members) => {
+          for (const { id } of members) this.#parts.onNamed(id);
+        },
       },
     );
     if (applier === undefined) throw new Mistake("a member has a state");
