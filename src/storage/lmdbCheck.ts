@@ -5,6 +5,7 @@ import fs from "node:fs";
 import { crc32c } from "../base/crc.ts";
 import {
   type Database,
+  depthMax,
   integerKeys,
   type Meta,
   NodeFlag,
@@ -19,8 +20,6 @@ import {
 } from "./lmdbPages.ts";
 import { rowHeadBytes } from "./tables.ts";
 
-/** LMDB's own bound of a tree. */
-const depthMax = 32;
 const metaPages = 2;
 const freePages = "free pages";
 

@@ -16,6 +16,9 @@
 // Little-endian, as on every machine that Node runs on. LMDB's data version 1.
 import fs from "node:fs";
 
+/** LMDB's own bound of a tree. */
+export const depthMax = 32;
+
 export const PageFlag = { branch: 1, leaf: 2, overflow: 4, meta: 8 } as const;
 export const NodeFlag = { big: 1, database: 2 } as const;
 /** Keys of the database of free pages are numbers; every other one of ours has no flag. */

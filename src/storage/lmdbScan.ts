@@ -10,6 +10,7 @@ import type { Table } from "./engine.ts";
 import { EngineFault } from "./engineFault.ts";
 import {
   type Database,
+  depthMax,
   NodeFlag,
   nodeHeadBytes,
   noRoot,
@@ -21,9 +22,6 @@ import {
   readNumber,
 } from "./lmdbPages.ts";
 import { rowHeadBytes, tableNames } from "./tables.ts";
-
-/** LMDB's own bound of a tree. */
-const depthMax = 32;
 
 /** @returns false to stop; the bytes are valid only within the call. */
 type VisitRow = (key: Uint8Array, value: Uint8Array) => boolean;
