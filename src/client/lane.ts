@@ -1,6 +1,6 @@
 // One member as a client sees it: its port, what waits to be sent, what waits for an answer.
 import { MemberId } from "../base/brand.ts";
-import { EtcdError, errLeaderChanged } from "../base/errors.ts";
+import { EtcdError, errLeaderChanged, errNoLeader } from "../base/errors.ts";
 import {
   type AnswerVisitor,
   BatchWriter,
@@ -40,6 +40,9 @@ export interface LaneHooks {
   onLost(lane: Lane, calls: readonly PendingCall[], streams: readonly LaneStream[]): void;
 }
 
+/** 0: it said that it has no leader; 1: it said nothing yet; 2: it said that it serves. */
+export type Readiness = 0 | 1 | 2;
+
 export class Lane implements AnswerVisitor {
   /** Names the lane for its owner; the member itself where that is known beforehand. */
   readonly key: string;
@@ -50,7 +53,7 @@ export class Lane implements AnswerVisitor {
   readonly #streams = new Map<number, LaneStream>();
   #member: MemberId | undefined;
   #definedCount = 0;
-  #serving = false;
+  #readiness: Readiness = 1;
   #closed = false;
 
   constructor(
@@ -73,9 +76,8 @@ export class Lane implements AnswerVisitor {
     return this.#member;
   }
 
-  /** True once the member has said that it answers. */
-  get serving(): boolean {
-    return this.#serving;
+  get readiness(): Readiness {
+    return this.#readiness;
   }
 
   /** False: the member has heard nothing of what was asked. */
@@ -155,12 +157,13 @@ export class Lane implements AnswerVisitor {
 
   onFailure(id: number, { code, message }: Failure): void {
     const call = this.#takeCall(id);
+    if (message === errNoLeader.message) this.#readiness = 0;
     if (call !== undefined) this.#hooks.onFailure(call, new EtcdError(code, message));
     else this.#takeStream(id)?.onEnd(new EtcdError(code, message));
   }
 
   onLeader({ leader, term, self }: LeaderNews): void {
-    this.#serving = true;
+    this.#readiness = 2;
     if (self !== 0n) this.#member = MemberId(self);
     if (leader !== 0n) this.#hooks.onLeader(MemberId(leader), term);
   }

@@ -98,7 +98,7 @@ export class LaneChannel implements Channel {
         this.#release(call);
         call.resolve(answer);
       },
-      onFailure: (call, error) => this.#fail(call, error),
+      onFailure: (call, error) => this.#onFailure(call, error),
       onLeader: (leader, term) => this.#onLeader(leader, term),
       requestFlush: () => this.#requestFlush(),
       onLost: (lane, calls, streams) => this.#onLost(lane, calls, streams),
@@ -274,7 +274,7 @@ export class LaneChannel implements Channel {
     let best: Lane | undefined;
     for (const lane of this.#lanes.values()) {
       if (this.#leader !== undefined && lane.member === this.#leader) return lane;
-      if (best === undefined || (lane.serving && !best.serving)) best = lane;
+      if (best === undefined || lane.readiness > best.readiness) best = lane;
     }
     return best;
   }
@@ -293,14 +293,25 @@ export class LaneChannel implements Channel {
     call.reject(error);
   }
 
+  /** A member that is being refilled answers nothing, while the others do: its lane has stepped back. */
+  #onFailure(call: PendingCall, error: EtcdError): void {
+    const isElsewhere = error.message === errNoLeader.message && this.#lanes.size > 1;
+    if (isElsewhere && this.#mayRepeat(call)) this.#send(call, call.repeat);
+    else this.#fail(call, error);
+  }
+
+  #mayRepeat(call: PendingCall): call is PendingCall & { repeat: Uint8Array } {
+    const isInBounds = call.attempts < this.#limits.attemptsMax && !this.#closed;
+    return call.repeat !== undefined && isInBounds;
+  }
+
   #onLost(lane: Lane, calls: readonly PendingCall[], streams: readonly LaneStream[]): void {
     if (this.#lanes.get(lane.key) === lane) this.#lanes.delete(lane.key);
     this.#options.onLost?.(lane.key);
     const unsure = lane.wasOpen ? errTimeoutConnectionLost : this.#noLane();
     const error = this.#closed ? errStopped : unsure;
     for (const call of calls) {
-      const mayRepeat = call.attempts < this.#limits.attemptsMax && !this.#closed;
-      if (call.repeat !== undefined && mayRepeat) this.#send(call, call.repeat);
+      if (this.#mayRepeat(call)) this.#send(call, call.repeat);
       else this.#fail(call, error);
     }
     for (const stream of streams) stream.onEnd(error);

@@ -7,6 +7,7 @@ import { type LogLevel, systemLog } from "../base/system.ts";
 import type { Channel } from "../client/channel.ts";
 import { Client } from "../client/client.ts";
 import { LaneChannel } from "../client/laneChannel.ts";
+import { untilAnswered } from "../client/retry.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
 import { compactionOf } from "./compaction.ts";
@@ -347,8 +348,11 @@ export class Cluster implements AsyncDisposable {
   async #awaitQuorum(): Promise<void> {
     await this.#until(() => this.#supervisors.some(({ role }) => role === "leader"), noSupervisors);
     const client = this.client();
+    const signal = AbortSignal.timeout(readyMsMax);
     try {
-      await client.get("quorlet/ready", { countOnly: true });
+      await untilAnswered(() => client.get("quorlet/ready", { countOnly: true, signal }), signal);
+    } catch (error) {
+      throw signal.aborted ? new StartError("the cluster did not get ready") : error;
     } finally {
       client.close();
     }

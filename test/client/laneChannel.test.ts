@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Term } from "../../src/base/brand.ts";
 import { errNoLeader, StatusCode } from "../../src/base/errors.ts";
 import { LaneChannel } from "../../src/client/laneChannel.ts";
+import type { UnaryMethod } from "../../src/grpc/call.ts";
 import { turnsUntil } from "../support/turns.ts";
 import {
   attach,
@@ -99,6 +100,28 @@ test("when a member dies, reads are asked elsewhere and writes fail as unknown",
   await judged;
   assert.deepEqual(members[1]?.asked, ["read"], "the write was not repeated");
   assert.equal(text(await client.unary(put, bytes("next"))), "next");
+});
+
+test("a member without a leader is asked after the others, and its reads go to them", async (t) => {
+  const leaderless: UnaryMethod = (call) => call.fail(errNoLeader);
+  const { client, members } = world(t, [leaderless, echo]);
+  assert.equal(text(await client.unary(range, bytes("read"))), "read");
+  assert.deepEqual(members[0]?.asked, ["read"]);
+  assert.equal(text(await client.unary(put, bytes("write"))), "write");
+  assert.deepEqual(members[0]?.asked, ["read"], "the write went to the other one at once");
+});
+
+test("where no member has a leader, a read is asked a few times and fails", async (t) => {
+  const leaderless: UnaryMethod = (call) => call.fail(errNoLeader);
+  const { client, members } = world(t, [leaderless, leaderless], { attemptsMax: 3 });
+  await assert.rejects(
+    client.unary(range, bytes("read")),
+    failsWith(StatusCode.unavailable, /no leader/),
+  );
+  assert.equal(
+    members.reduce((sum, { asked }) => sum + asked.length, 0),
+    3,
+  );
 });
 
 test("a read is not repeated for ever, and without members calls fail at once", async (t) => {
