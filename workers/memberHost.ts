@@ -37,6 +37,8 @@ export const segmentBytesMax = 16 << 20;
 export const memorySegmentBytesMax = 8 << 20;
 /** Time for open calls at an orderly end. */
 export const graceMs = 500;
+/** Longest wait for another leader and for answers to calls under way, before that end. */
+export const handOverMsMax = 1_000;
 
 type StartMessage = Extract<ToMember, { kind: "start" }>;
 
@@ -54,6 +56,9 @@ export class MemberHost {
   #home: StoreHome | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #turnRequested = false;
+  #isStopping = false;
+  /** Called once no call waits for an outcome. */
+  #onIdle: (() => void) | undefined;
   #leaving = false;
   #isOut = false;
 
@@ -105,7 +110,7 @@ export class MemberHost {
         this.#peers.mute(new Set(message.peers.map(MemberId)));
         break;
       case "stop":
-        void this.#stop();
+        void this.#stop(message);
         break;
       case "die":
         this.#leave(1);
@@ -228,7 +233,7 @@ export class MemberHost {
     const message = `${this.#data.name} was removed from the cluster`;
     this.#log.warn("member stops for good", { why: message });
     this.#post({ kind: "fault", message, permanent: true, removed: true });
-    void this.#stop();
+    void this.#stop({ handOver: false });
   }
 
   #openLog({ folders, members, begunWith, mayCreate }: StartMessage): RaftLog {
@@ -272,6 +277,7 @@ export class MemberHost {
     this.#member?.turn();
     this.#listener.flush();
     this.#embedded.flush();
+    if (this.#member?.isIdle === true) this.#onIdle?.();
   }
 
   #fail(error: unknown, options: { permanent: boolean }): void {
@@ -284,13 +290,36 @@ export class MemberHost {
     this.#leave(1);
   }
 
-  async #stop(): Promise<void> {
+  async #stop({ handOver }: { readonly handOver: boolean }): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    const closed = handOver ? await this.#depart() : undefined;
     this.#member?.handle({ kind: "stop" });
     this.#listener.flush();
     this.#embedded.flush();
     this.#sockets.goAway();
-    await this.#listener.close({ graceMs });
+    await (closed?.done ?? this.#listener.close({ graceMs }));
     this.#leave(0);
+  }
+
+  /** Another member leads, nobody new is let in, and calls under way are answered; or it takes too long. */
+  async #depart(): Promise<{ readonly done: Promise<void> } | undefined> {
+    const member = this.#member;
+    if (member === undefined) return undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, handOverMsMax);
+    });
+    const isLed = new Promise<void>((resolve) => member.handOver(resolve));
+    await Promise.race([isLed, late]);
+    const done = this.#listener.close({ graceMs });
+    const isIdle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+    this.#requestTurn();
+    await Promise.race([isIdle, late]);
+    clearTimeout(timer);
+    return { done };
   }
 
   // A crash but for one thing: an LMDB batch on the pool must end before the thread may.

@@ -260,7 +260,7 @@ export class Cluster implements AsyncDisposable {
     this.#seeds.delete(id);
     this.#failures.delete(id);
     this.#detach(id);
-    await supervisor.stop();
+    await supervisor.stop({ handOver: false });
     await this.#home?.retire(id);
     this.#notify(supervisor, "removed", `${supervisor.name} was removed from the cluster`);
   }
@@ -317,7 +317,7 @@ export class Cluster implements AsyncDisposable {
   async #close(): Promise<void> {
     for (const client of [...this.#clients]) client.close();
     this.faults.mend();
-    await Promise.all(this.#supervisors.map((supervisor) => supervisor.stop()));
+    await Promise.all(this.#supervisors.map((supervisor) => supervisor.stop({ handOver: false })));
     await this.#home?.release();
     this.#waiters.wake();
   }

@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import type { FromMember, MemberThreadData, ToMember } from "./protocol.ts";
 
 /** A thread that does not leave by itself within this time is terminated. */
-export const leaveMsMax = 2_000;
+export const leaveMsMax = 3_000;
 
 export interface MemberThreadHooks {
   onMessage(message: FromMember): void;
@@ -41,8 +41,8 @@ export class MemberThread {
   }
 
   /** Orderly end; resolves when the thread is gone. */
-  async stop(): Promise<void> {
-    this.post({ kind: "stop" });
+  async stop({ handOver }: { readonly handOver: boolean }): Promise<void> {
+    this.post({ kind: "stop", handOver });
     await this.#leave();
   }
 

@@ -106,8 +106,11 @@ export type ToMember =
   | { readonly kind: "pause"; readonly ms: number; readonly gate: Int32Array }
   /** Lose all frames to these peers, and to no others. */
   | { readonly kind: "mute"; readonly peers: readonly bigint[] }
-  /** Refuse what waits, write what is applied, close everything, exit. */
-  | { readonly kind: "stop" }
+  /**
+   * Refuse what waits, write what is applied, close everything, exit. `handOver`: the others go on, so let
+   * one of them lead first, and let calls under way be answered.
+   */
+  | { readonly kind: "stop"; readonly handOver: boolean }
   /** Crash: exit with nothing written that is not written yet. */
   | { readonly kind: "die" };
 

@@ -135,7 +135,7 @@ export class SoloMember {
   }
 
   async #close(): Promise<void> {
-    await this.#supervisor.stop();
+    await this.#supervisor.stop({ handOver: true });
     this.#waiters.wake();
     const home = await this.#home?.catch(() => undefined);
     await home?.release();

@@ -113,10 +113,11 @@ export class Supervisor {
     this.#thread?.post(message);
   }
 
-  async stop(): Promise<void> {
+  /** @param options.handOver the other members of the cluster go on. */
+  async stop(options: { readonly handOver: boolean }): Promise<void> {
     this.#wanted = false;
     clearTimeout(this.#restartTimer);
-    await this.#thread?.stop();
+    await this.#thread?.stop(options);
   }
 
   /** Crashes the thread and leaves it down until `spawn`. */

@@ -49,7 +49,7 @@ export class ClusterDuties {
     const shared = { self, raft, roster, waitTicksMax };
     this.roster = roster;
     this.changes = new Changes({ ...shared, incarnation, timing, policy, send });
-    this.transfers = new Transfers(shared);
+    this.transfers = new Transfers({ ...shared, silentTicksMax: timing.electionTicks });
     this.#introduction = new Introduction({ ...shared, given, told: config.told, propose });
   }
 

@@ -312,6 +312,17 @@ export class Member implements MemberService {
     this.#ports.requestTurn();
   }
 
+  /** Before `stop`: another member shall lead. `done` is called once, within the call or later, or never. */
+  handOver(done: () => void): void {
+    this.#cluster.transfers.handOver(done);
+    this.#ports.requestTurn();
+  }
+
+  /** No call waits for an outcome. */
+  get isIdle(): boolean {
+    return this.#pending.commands === 0 && this.#reads.count === 0;
+  }
+
   #tellLinks(): void {
     const { roster } = this.#cluster;
     if (!roster.takeNews()) return;

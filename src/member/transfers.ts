@@ -19,15 +19,35 @@ interface Waiting {
   readonly bornTick: number;
 }
 
+export interface TransfersParts {
+  readonly self: MemberId;
+  readonly raft: RaftNode;
+  readonly waitTicksMax: number;
+  /** A peer that was silent for longer does not count as running. */
+  readonly silentTicksMax: number;
+}
+
 export class Transfers {
+  readonly #parts: TransfersParts;
   readonly #raft: RaftNode;
-  readonly #waitTicksMax: number;
   #waiting: Waiting[] = [];
   #tick = 0;
+  /** This member is about to stop; called once another one leads. */
+  #onLed: (() => void) | undefined;
 
-  constructor(parts: { raft: RaftNode; waitTicksMax: number }) {
+  constructor(parts: TransfersParts) {
+    this.#parts = parts;
     this.#raft = parts.raft;
-    this.#waitTicksMax = parts.waitTicksMax;
+  }
+
+  /**
+   * This member is about to stop: another one shall lead, whoever holds most. `done` is called once that
+   * is so, within the call when there is nothing to hand over or nobody to take it. It may never be.
+   */
+  handOver(done: () => void): void {
+    const to = this.#successor();
+    if (to === undefined || !this.#raft.transferLeadership(to)) done();
+    else this.#onLed = done;
   }
 
   /** Refuses within the call. */
@@ -41,7 +61,9 @@ export class Transfers {
   }
 
   onLeader(leader: MemberId): void {
-    if (this.#waiting.length === 0 || leader === noMember) return;
+    if (leader === noMember) return;
+    if (leader !== this.#parts.self) this.#ledByOther();
+    if (this.#waiting.length === 0) return;
     const moved = this.#waiting.filter(({ to }) => to === leader);
     this.#waiting = this.#waiting.filter(({ to }) => to !== leader);
     for (const { completion } of moved) completion.onMoved();
@@ -61,7 +83,22 @@ export class Transfers {
     for (const { completion } of waiting) completion.onRefused(error);
   }
 
+  #ledByOther(): void {
+    const done = this.#onLed;
+    this.#onLed = undefined;
+    done?.();
+  }
+
+  #successor(): MemberId | undefined {
+    const { voters } = this.#raft.latestMembership;
+    const { silentTicksMax } = this.#parts;
+    const fit = this.#raft
+      .peers()
+      .filter(({ id, silentTicks }) => voters.includes(id) && silentTicks <= silentTicksMax);
+    return fit.toSorted((a, b) => b.match - a.match)[0]?.id;
+  }
+
   #isLate(bornTick: number): boolean {
-    return this.#tick - bornTick >= this.#waitTicksMax;
+    return this.#tick - bornTick >= this.#parts.waitTicksMax;
   }
 }

@@ -129,7 +129,7 @@ export function tickLeader(core: Core, leadership: Leadership): void {
 }
 
 /** Gives up leadership; whoever holds most of the log need not wait for an election timeout. */
-function resign(core: Core, leadership: Leadership): void {
+export function resign(core: Core, leadership: Leadership): void {
   const voters = [...leadership.peers.values()].filter(({ id }) => isVoter(core.membership, id));
   const [best] = voters.sort((a, b) => b.match - a.match);
   if (best !== undefined) abdicate(core, leadership, best);

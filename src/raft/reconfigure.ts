@@ -3,7 +3,7 @@
 import { noMember } from "../base/brand.ts";
 import { emptyBytes } from "../base/bytes.ts";
 import type { Core, Leadership } from "./core.ts";
-import { appendChange } from "./leader.ts";
+import { appendChange, resign } from "./leader.ts";
 import { changed, encodeChange, isVoter, type MembershipChange } from "./membership.ts";
 import type { MembershipResult } from "./ready.ts";
 
@@ -36,8 +36,11 @@ export function leaveJoint(core: Core, leadership: Leadership): void {
   appendChange(core, leadership, encodeChange({ kind: "leave" }, emptyBytes));
 }
 
-/** A leader that removed itself leads until the others have committed that (thesis 4.2.2). */
+/**
+ * A leader that removed itself leads until the others have committed that (thesis 4.2.2), and leaves them a
+ * successor: without one they would wait for an election timeout.
+ */
 export function resignIfRemoved(core: Core, leadership: Leadership): void {
   if (isVoter(core.membership, core.id) || !mayChange(core, leadership)) return;
-  core.becomeFollower(core.term, noMember);
+  resign(core, leadership);
 }

@@ -325,6 +325,53 @@ suite("handing leadership over", () => {
     assertEqualStates(cluster);
   });
 
+  test("by a member that is about to stop, to whoever holds most, without a tick of waiting", () => {
+    const cluster = started(3, 23);
+    const leader = cluster.leader();
+    const behind = followerOf(cluster).id;
+    cluster.cut.add(behind);
+    for (let i = 0; i < 3; i++) put(leader, `k${i}`);
+    cluster.settle();
+    cluster.cut.clear();
+    const waiting = put(leader, "under way");
+    const told: string[] = [];
+    leader.handOver(() => told.push("done"));
+    cluster.settle();
+    assert.deepEqual(told, ["done"]);
+    assert.notEqual(cluster.leader().id, leader.id);
+    assert.notEqual(cluster.leader().id, behind);
+    assert.equal(waiting.text, "done", "the next leader answers what the old one was asked");
+    assert.ok(leader.isIdle);
+    followerOf(cluster).handOver(() => told.push("a follower has nothing to hand over"));
+    assert.equal(told.length, 2);
+  });
+
+  test("a leader that is alone, or the only one up, does not wait for anybody to take over", () => {
+    let count = 0;
+    started(1, 24)
+      .leader()
+      .handOver(() => count++);
+    assert.equal(count, 1);
+    const cluster = started(3, 25);
+    const leader = cluster.leader();
+    for (const id of cluster.ids) if (id !== leader.id) cluster.cut.add(id);
+    cluster.tick(11);
+    leader.handOver(() => count++);
+    assert.equal(count, 2);
+  });
+
+  test("a leader that removes itself leaves a successor, at once", () => {
+    const cluster = started(3, 26);
+    const leader = cluster.leader();
+    const result = change(leader, { kind: "remove", id: leader.id });
+    const before = cluster.nowMs;
+    cluster.settle();
+    assert.equal(result.text, "done");
+    assert.equal(cluster.nowMs, before, "no time passed");
+    cluster.members.delete(leader.id);
+    assert.notEqual(cluster.leader().id, leader.id);
+  });
+
   test("as etcd refuses: by a follower, to a stranger; to itself it is done", () => {
     const cluster = started(3, 18);
     const leader = cluster.leader();
