@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { projectRoot } from "../support/paths.ts";
-import type { Order, Report } from "./orders.ts";
+import { memberNames, type Order, type Report } from "./orders.ts";
+import type { Reachable } from "./reachable.ts";
 
 /** Far above what a start takes, for a machine that is busy with something else. */
 const startMsMax = 60_000;
@@ -20,7 +21,8 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-export class ClusterHandle implements AsyncDisposable {
+export class ClusterHandle implements Reachable, AsyncDisposable {
+  readonly names = memberNames;
   readonly #dataDir = mkdtempSync(join(tmpdir(), "quorlet-chaos-"));
   readonly #waiting = new Map<number, Waiting>();
   readonly #lines: string[] = [];

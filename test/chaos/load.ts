@@ -5,12 +5,11 @@ import { Prng } from "../../src/base/prng.ts";
 import type { Guard } from "../sim/operation.ts";
 import { Violation } from "../sim/violation.ts";
 import { type Call, type CallAction, type KeySpace, learn, wireRequest } from "./call.ts";
-import type { ClusterHandle } from "./clusterHandle.ts";
 import { GrpcSession } from "./grpcSession.ts";
-import { memberNames } from "./orders.ts";
+import type { Reachable } from "./reachable.ts";
 
 const clientCount = 8;
-/** Pause between two requests of a client; bounds the history of a round. */
+/** Pause between two requests of a client, unless said otherwise. */
 const thinkMsMax = 12;
 /** A request without an answer after this time has an unknown outcome. */
 const callMsMax = 800;
@@ -40,9 +39,10 @@ interface Client {
 
 export class Load {
   readonly calls: Call[] = [];
-  readonly #cluster: ClusterHandle;
+  readonly #cluster: Reachable;
   readonly #space: KeySpace;
   readonly #nowUs: () => number;
+  readonly #thinkMsMax: number;
   readonly #sights = new Map<string, { value: string | undefined; modified: number }>();
   readonly #clients: readonly Client[];
   #running: Promise<unknown> | undefined;
@@ -56,17 +56,20 @@ export class Load {
     seed: number;
     floor: number;
     space: KeySpace;
-    cluster: ClusterHandle;
+    cluster: Reachable;
     nowUs: () => number;
+    /** Longest pause between two requests of a client; bounds the history. */
+    thinkMsMax?: number;
   }) {
     this.#cluster = parts.cluster;
     this.#space = parts.space;
     this.#nowUs = parts.nowUs;
+    this.#thinkMsMax = parts.thinkMsMax ?? thinkMsMax;
     this.#revisionMax = parts.floor;
     this.#clients = Array.from({ length: clientCount }, (_, i) => ({
       id: i + 1,
       random: new Prng(parts.seed * 100 + i),
-      at: i % memberNames.length,
+      at: i % parts.cluster.names.length,
       session: undefined,
       sessionEndpoint: "",
     }));
@@ -95,10 +98,11 @@ export class Load {
 
   async #run(client: Client): Promise<void> {
     while (!this.#isOver) {
-      if (client.random.oneIn(wanderOdds)) client.at = client.random.integer(memberNames.length);
+      if (client.random.oneIn(wanderOdds))
+        client.at = client.random.integer(this.#cluster.names.length);
       const isHappy = await this.#ask(client, this.#next(client));
-      if (!isHappy) client.at = (client.at + 1) % memberNames.length;
-      await wait(isHappy ? client.random.integer(thinkMsMax + 1) : retryMs);
+      if (!isHappy) client.at = (client.at + 1) % this.#cluster.names.length;
+      await wait(isHappy ? client.random.integer(this.#thinkMsMax + 1) : retryMs);
     }
     client.session?.close();
   }
@@ -106,7 +110,7 @@ export class Load {
   /** @returns whether an answer came. */
   async #ask(client: Client, action: CallAction): Promise<boolean> {
     const session = this.#session(client);
-    const member = memberNames[client.at];
+    const member = this.#cluster.names[client.at];
     if (session === undefined || member === undefined) return false;
     const { path, message } = wireRequest(action, this.#space);
     const call: Call = {

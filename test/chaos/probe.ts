@@ -11,9 +11,8 @@ import {
   revisionOf,
   type SeenPair,
 } from "./call.ts";
-import type { ClusterHandle } from "./clusterHandle.ts";
 import { GrpcSession } from "./grpcSession.ts";
-import { memberNames } from "./orders.ts";
+import type { Reachable } from "./reachable.ts";
 
 /** From the end of the faults until a member answers; far above any election, for a starved machine. */
 const serveMsMax = 60_000;
@@ -32,10 +31,10 @@ export interface Past {
 }
 
 export class Probe {
-  readonly #cluster: ClusterHandle;
+  readonly #cluster: Reachable;
   readonly #sessions = new Map<string, GrpcSession>();
 
-  constructor(cluster: ClusterHandle) {
+  constructor(cluster: Reachable) {
     this.#cluster = cluster;
   }
 
@@ -48,14 +47,14 @@ export class Probe {
   async awaitAll(): Promise<number> {
     const endMs = performance.now() + serveMsMax;
     const ask = (): Promise<readonly number[]> =>
-      Promise.all(memberNames.map((_, at) => this.#revision(at, endMs)));
+      Promise.all(this.#cluster.names.map((_, at) => this.#revision(at, endMs)));
     const revision = Math.max(...(await ask()));
     // What one of them had, a read that begins now waits for on all of them.
     for (const [at, later] of (await ask()).entries()) {
       check(
         later >= revision,
         "equalState",
-        () => `${memberNames[at]} is at ${later} where others have been at ${revision}`,
+        () => `${this.#cluster.names[at]} is at ${later} where others have been at ${revision}`,
       );
     }
     return revision;
@@ -80,7 +79,7 @@ export class Probe {
     const starts: number[] = [];
     for (let start = from; start <= last; start += revisionsPerTxn) starts.push(start);
     const parts = starts.map((start, i) =>
-      this.#states(i % memberNames.length, space, {
+      this.#states(i % this.#cluster.names.length, space, {
         from: start,
         last: Math.min(last, start + revisionsPerTxn - 1),
       }),
@@ -124,7 +123,7 @@ export class Probe {
       const answer = await this.#call(at, "/etcdserverpb.KV/Range", message);
       if (answer.kind === "ok") return revisionOf(decodeMessage("RangeResponse", answer.message));
       if (performance.now() > endMs) {
-        const why = `${memberNames[at]} does not serve ${serveMsMax} ms after the faults`;
+        const why = `${this.#cluster.names[at]} does not serve ${serveMsMax} ms after the faults`;
         throw new Error(`${why}: ${JSON.stringify(answer)}\n${this.#cluster.output}`);
       }
       await wait(retryMs);
@@ -134,12 +133,14 @@ export class Probe {
   async #ask(at: number, path: string, message: Uint8Array, type: string): Promise<Fields> {
     const answer = await this.#call(at, path, message);
     if (answer.kind === "ok") return decodeMessage(type, answer.message);
-    throw new Error(`${memberNames[at]} does not answer ${path}: ${JSON.stringify(answer)}`);
+    throw new Error(
+      `${this.#cluster.names[at]} does not answer ${path}: ${JSON.stringify(answer)}`,
+    );
   }
 
   #call(at: number, path: string, message: Uint8Array): ReturnType<GrpcSession["call"]> {
     const endpoint = this.#cluster.endpoints[at];
-    if (endpoint === undefined) throw new Error(`the process of ${memberNames[at]} is down`);
+    if (endpoint === undefined) throw new Error(`${this.#cluster.names[at]} is down`);
     const known = this.#sessions.get(endpoint);
     const session = known?.isOpen === true ? known : new GrpcSession(endpoint);
     this.#sessions.set(endpoint, session);
