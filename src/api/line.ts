@@ -2,17 +2,17 @@
 // with its create revision, as in etcd's own layout, so clients that stand in line by themselves and
 // callers of the services wait for each other.
 //
-//   lease ─► step in ─► look ──────────► someone is before us: watch its key ─► gone: look again
+//   lease ─► step in ─► look ──────────► someone is before us: join the view of the line ─► look again
 //                        ├─ nobody, at the first look ─────────────────────────────────► ours
 //                        └─ nobody, after a wait ─► read round ─► our key is still there ─► ours
 //
 // Looks are local: this member has applied our own key, so it knows all that were before it, and one
 // that is gone does not come back with its old revision. Only that our lease has not ended meanwhile
-// has to be asked of the cluster.
+// has to be asked of the cluster. All calls in one line share its view, see lineView.ts.
 import type { TxnResult } from "../apply/outcome.ts";
 import { unreachable } from "../base/assert.ts";
 import { type LeaseId, noLease } from "../base/brand.ts";
-import { emptyBytes, equalBytes } from "../base/bytes.ts";
+import { emptyBytes, equalBytes, toLatin1 } from "../base/bytes.ts";
 import {
   type EtcdError,
   errElectionNotLeader,
@@ -27,19 +27,19 @@ import { lineEnd, linePrefix, placeKey } from "../base/lineKeys.ts";
 import type { UnaryCall } from "../grpc/call.ts";
 import type { MemberService } from "../member/service.ts";
 import type { EventMessage, WatchSink, WatchStream } from "../member/watches.ts";
-import { rowCreateRevision, rowKey, rowValue } from "../proto/keyValue.ts";
+import { rowCreateRevision, rowKey, rowModRevision, rowValue } from "../proto/keyValue.ts";
 import { SortOrder, SortTarget } from "../proto/kv.ts";
 import type { WatchId } from "../proto/watch.ts";
+import { eventRow } from "../proto/watchCodec.ts";
 import { type KeyLife, type LineCommands, letOut, plainRange } from "./lineCommands.ts";
+import { LineView, type Standing } from "./lineView.ts";
 
 /** Calls that stand in line at one member; more are refused. */
 export const waitingCallsMax = 100_000;
-/** How often a place is given up again when the cluster does not answer; its lease ends it otherwise. */
-export const leaveAttemptsMax = 8;
 
-const deletesOnly = {
+const changes = {
   prevKv: false,
-  noPut: true,
+  noPut: false,
   noDelete: false,
   fragment: false,
   progress: false,
@@ -73,8 +73,11 @@ export class Line implements WatchSink {
   readonly commands: LineCommands;
   readonly #waitingMax: number;
   readonly #turns = new Set<Turn>();
-  /** By the watcher of the key before them. */
-  readonly #watching = new Map<WatchId, Turn>();
+  /** Calls that are over, whose places are not given up yet. */
+  #leaving = 0;
+  /** Of lines in which somebody waits here, by name. */
+  readonly #views = new Map<string, WatchedView>();
+  readonly #watched = new Map<WatchId, WatchedView>();
   #stream: WatchStream | undefined;
   #due: Turn[] = [];
 
@@ -84,14 +87,14 @@ export class Line implements WatchSink {
     this.#waitingMax = waitingMax;
   }
 
-  /** Calls that stand in line, or are on their way to it. */
+  /** Calls that stand in line, or are on their way to it or out of it. */
   get waitingCalls(): number {
-    return this.#turns.size;
+    return this.#turns.size + this.#leaving;
   }
 
   /** @param spec kept: its bytes are the caller's own copy. */
   enter(call: UnaryCall, spec: LineSpec, completion: TurnCompletion): void {
-    if (this.#turns.size >= this.#waitingMax) {
+    if (this.waitingCalls >= this.#waitingMax) {
       completion.onRefused(errTooManyRequests);
       return;
     }
@@ -107,33 +110,77 @@ export class Line implements WatchSink {
     if (this.#due.length === 1) queueMicrotask(() => this.#lookAll());
   }
 
-  /** @returns the watcher; undefined: there are too many. */
-  watch(turn: Turn, key: Uint8Array): WatchId | undefined {
-    this.#stream ??= this.member.watches.open(this);
-    const spec = { key, rangeEnd: emptyBytes, start: 0, wants: deletesOnly, id: 0 };
-    const id = this.#stream.create(spec);
-    if (typeof id === "string") return undefined;
-    this.#watching.set(id, turn);
-    return id;
+  /** Where a place is in its line. @returns undefined: there are too many watchers. */
+  standing(turn: Turn, place: Place): Standing | undefined {
+    const name = toLatin1(turn.name);
+    let found = this.#views.get(name);
+    if (found === undefined) {
+      const { rows, revision } = this.#rowsOf(turn.name);
+      const at = rows.findIndex((row) => isPlace(row, place));
+      // The usual case: nobody is in the way, and nothing has to be remembered.
+      if (at <= 0) return at === 0 ? "first" : "gone";
+      found = this.#open(turn.name, { rows, revision });
+      if (found === undefined) return undefined;
+    }
+    found.view.join(place.key, turn);
+    return found.view.standing(place);
   }
 
-  unwatch(id: WatchId): void {
-    this.#watching.delete(id);
-    this.#stream?.cancel(id);
+  /** The turn is over: the view of its line goes with the last one. */
+  leave(turn: Turn, place: Place): void {
+    const name = toLatin1(turn.name);
+    const found = this.#views.get(name);
+    if (found === undefined) return;
+    found.view.leave(place.key, turn);
+    if (!found.view.isIdle) return;
+    this.#views.delete(name);
+    this.#watched.delete(found.id);
+    this.#stream?.cancel(found.id);
   }
 
   forget(turn: Turn): void {
     this.#turns.delete(turn);
   }
 
-  onEvents(id: WatchId, _message: EventMessage): boolean {
-    this.#wake(id);
+  /**
+   * Until it is written or refused for good: a place that nobody stands in any more must not hold up the
+   * line, and its lease may live for long. An attempt takes as long as a request may.
+   */
+  insist(attempt: (completion: Attempt) => void): void {
+    this.#leaving++;
+    const onDone = (): void => void this.#leaving--;
+    const again = (): void => attempt({ onDone, onRefused });
+    const onRefused = (error: EtcdError): void => {
+      if (isPassing(error)) again();
+      else if (error !== errTooManyRequests) onDone();
+      // The member has its hands full: a round later there may be room.
+      else this.member.readIndex({ onReady: again, onRefused });
+    };
+    again();
+  }
+
+  onEvents(id: WatchId, { events, last }: EventMessage): boolean {
+    const found = this.#watched.get(id);
+    if (found === undefined) return true;
+    for (const event of events) {
+      const { isDelete, row } = eventRow(event);
+      if (isDelete) found.view.remove(rowKey(row));
+      else if (rowCreateRevision(row) === rowModRevision(row)) {
+        found.view.add(rowKey(row), rowCreateRevision(row));
+      }
+    }
+    found.view.heardUpTo(last);
     return true;
   }
 
-  /** The deletion may be among what is compacted. */
+  /** What happened may be among what is compacted: who waits looks at the line anew. */
   onCompacted(id: WatchId): boolean {
-    this.#wake(id);
+    const found = this.#watched.get(id);
+    if (found === undefined) return true;
+    this.#views.delete(found.name);
+    this.#watched.delete(id);
+    queueMicrotask(() => this.#stream?.cancel(id));
+    for (const turn of found.view.turns) this.lookSoon(turn);
     return true;
   }
 
@@ -143,13 +190,34 @@ export class Line implements WatchSink {
 
   onStopped(): void {
     this.#stream = undefined;
-    this.#watching.clear();
+    this.#views.clear();
+    this.#watched.clear();
     for (const turn of [...this.#turns]) turn.stop();
   }
 
-  #wake(id: WatchId): void {
-    const turn = this.#watching.get(id);
-    if (turn !== undefined) this.lookSoon(turn);
+  /** In the order in which they stepped in. */
+  #rowsOf(name: Uint8Array): LineRows {
+    return this.member.state.range({
+      ...plainRange,
+      key: linePrefix(name),
+      rangeEnd: lineEnd(name),
+      sortTarget: SortTarget.create,
+      sortOrder: SortOrder.ascend,
+      keysOnly: true,
+    });
+  }
+
+  #open(name: Uint8Array, { rows, revision }: LineRows): WatchedView | undefined {
+    this.#stream ??= this.member.watches.open(this);
+    const range = { key: linePrefix(name), rangeEnd: lineEnd(name) };
+    const id = this.#stream.create({ ...range, start: revision + 1, wants: changes, id: 0 });
+    if (typeof id === "string") return undefined;
+    const view = new LineView<Turn>(revision, (turn) => this.lookSoon(turn));
+    for (const row of rows) view.add(rowKey(row), rowCreateRevision(row));
+    const found = { name: toLatin1(name), view, id };
+    this.#views.set(found.name, found);
+    this.#watched.set(id, found);
+    return found;
   }
 
   #lookAll(): void {
@@ -159,6 +227,25 @@ export class Line implements WatchSink {
   }
 }
 
+interface Attempt {
+  onDone(): void;
+  onRefused(error: EtcdError): void;
+}
+
+interface LineRows {
+  readonly rows: readonly Uint8Array[];
+  readonly revision: number;
+}
+
+interface WatchedView {
+  readonly name: string;
+  readonly view: LineView<Turn>;
+  readonly id: WatchId;
+}
+
+const isPlace = (row: Uint8Array, { key, createRevision }: Place): boolean =>
+  rowCreateRevision(row) === createRevision && equalBytes(rowKey(row), key);
+
 /** One call on its way to the front. */
 class Turn {
   readonly #line: Line;
@@ -166,8 +253,8 @@ class Turn {
   readonly #completion: TurnCompletion;
   #lease: LeaseId;
   #place: Place | undefined;
-  #watchId: WatchId | undefined;
   #hasWaited = false;
+  #isConfirming = false;
   #isOver = false;
 
   constructor(line: Line, spec: LineSpec, completion: TurnCompletion) {
@@ -175,6 +262,10 @@ class Turn {
     this.#spec = spec;
     this.#completion = completion;
     this.#lease = spec.lease;
+  }
+
+  get name(): Uint8Array {
+    return this.#spec.name;
   }
 
   start(): void {
@@ -200,13 +291,10 @@ class Turn {
   look(): void {
     const place = this.#place;
     if (this.#isOver || place === undefined) return;
-    this.#unwatch();
-    if (!this.#isThere(place)) {
-      this.#refuse(this.#spec.errExpired);
-      return;
-    }
-    const before = this.#before(place);
-    if (before !== undefined) this.#waitFor(before);
+    const standing = this.#line.standing(this, place);
+    if (standing === undefined) this.#refuse(errTooManyRequests);
+    else if (standing === "gone") this.#refuse(this.#spec.errExpired);
+    else if (standing !== "first") this.#hasWaited = true;
     else if (this.#hasWaited) this.#confirm(place);
     else this.#take(place);
   }
@@ -267,30 +355,9 @@ class Turn {
     return row !== undefined && rowCreateRevision(row) === createRevision;
   }
 
-  /** The last of those before us. */
-  #before({ createRevision }: Place): Uint8Array | undefined {
-    const { name } = this.#spec;
-    const { rows } = this.#line.member.state.range({
-      ...plainRange,
-      key: linePrefix(name),
-      rangeEnd: lineEnd(name),
-      maxCreateRevision: createRevision - 1,
-      sortTarget: SortTarget.create,
-      sortOrder: SortOrder.descend,
-      limit: 1,
-      keysOnly: true,
-    });
-    const [row] = rows;
-    return row === undefined ? undefined : rowKey(row);
-  }
-
-  #waitFor(key: Uint8Array): void {
-    this.#hasWaited = true;
-    this.#watchId = this.#line.watch(this, key);
-    if (this.#watchId === undefined) this.#refuse(errTooManyRequests);
-  }
-
   #confirm(place: Place): void {
+    if (this.#isConfirming) return;
+    this.#isConfirming = true;
     this.#line.member.readIndex({
       onReady: () => {
         if (this.#isOver) return;
@@ -299,6 +366,7 @@ class Turn {
       },
       onRefused: (error) => {
         if (this.#isOver) return;
+        this.#isConfirming = false;
         // Waiting goes on through changes of leader, for as long as the caller wants to.
         if (isPassing(error)) this.#confirm(place);
         else this.#refuse(error);
@@ -319,14 +387,9 @@ class Turn {
   #finish(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
-    this.#unwatch();
+    if (this.#place !== undefined) this.#line.leave(this, this.#place);
     this.#line.forget(this);
     return true;
-  }
-
-  #unwatch(): void {
-    if (this.#watchId !== undefined) this.#line.unwatch(this.#watchId);
-    this.#watchId = undefined;
   }
 
   /** Takes away what this call wrote, so that the next in line goes on. */
@@ -334,12 +397,12 @@ class Turn {
     const { commands } = this.#line;
     const lease = this.#lease;
     if (this.#spec.lease === noLease) {
-      if (lease !== noLease) repeat((done) => commands.revoke(lease, done));
+      if (lease !== noLease) this.#line.insist((done) => commands.revoke(lease, done));
     } else if (this.#place !== undefined) this.#stepOut(this.#place);
   }
 
   #stepOut(place: Place): void {
-    repeat((done) => this.#line.commands.stepOut(place, done));
+    this.#line.insist((done) => this.#line.commands.stepOut(place, done));
   }
 }
 
@@ -347,21 +410,6 @@ function foundRow({ results }: TxnResult): Uint8Array {
   const [first] = results;
   const row = first?.kind === "range" ? first.rows[0] : undefined;
   return row ?? unreachable("a key that has a create revision is there");
-}
-
-interface Attempt {
-  onDone(): void;
-  onRefused(error: EtcdError): void;
-}
-
-/** Until it is written, or refused for good, or `leaveAttemptsMax` is reached. */
-function repeat(attempt: (completion: Attempt) => void, attempts = 1): void {
-  attempt({
-    onDone: () => {},
-    onRefused: (error) => {
-      if (isPassing(error) && attempts < leaveAttemptsMax) repeat(attempt, attempts + 1);
-    },
-  });
 }
 
 const passing: ReadonlySet<EtcdError> = new Set([
