@@ -57,7 +57,8 @@ async function runServe(args: readonly string[]): Promise<void> {
   });
   for (const warning of config.warnings) complain(warning);
   const { name, initialCluster, token, dataDir, timing, watchProgressMs, logLevel } = config;
-  const { snapshotEntries, catchUpEntries } = config;
+  const { snapshotEntries, catchUpEntries, learnersMax, promoteLearners } = config;
+  const { forceNewCluster: forceAlone } = config;
   const members =
     config.discoverySrv === undefined
       ? initialCluster.map((member) => ({ name: member.name, peerUrls: texts(member.peerUrls) }))
@@ -67,10 +68,13 @@ async function runServe(args: readonly string[]): Promise<void> {
         );
   const { initialState, clients, metrics, advertiseClientUrls: clientUrls } = config;
   await runSolo({
-    ...(await planMember({ name, members, token, dataDir, initialState, ...tlsForCalls(config) })),
-    ...{ dataDir, timing, watchProgressMs, logLevel },
+    ...(await planMember({
+      ...{ name, members, token, dataDir, initialState, forceAlone },
+      ...tlsForCalls(config),
+    })),
+    ...{ dataDir, timing, watchProgressMs, logLevel, forceAlone },
     ...{ snapshotEntries, catchUpEntries, metrics, clientUrls },
-    changePolicy: { strict: config.strictReconfigCheck, learnersMax: config.learnersMax },
+    changePolicy: { strict: config.strictReconfigCheck, learnersMax, promoteLearners },
     listenPeers: config.listenPeers.map(({ address, isTls }) => ({ ...address, isTls })),
     ...(config.peerTls === undefined ? {} : { peerTls: config.peerTls }),
     ...{ listenClient: clients.listen, door: clients.door },

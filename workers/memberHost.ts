@@ -13,6 +13,7 @@ import { WsDoor } from "../src/door/wsDoor.ts";
 import { bindMethods } from "../src/grpc/bind.ts";
 import { withReflection } from "../src/grpc/reflection.ts";
 import { bootMember } from "../src/member/boot.ts";
+import { NotForcedError } from "../src/member/forceAlone.ts";
 import type { Member } from "../src/member/member.ts";
 import type { LinkInfo } from "../src/member/roster.ts";
 import { FsLogDisk } from "../src/storage/diskFs.ts";
@@ -156,6 +157,7 @@ export class MemberHost {
         timing,
         ...(changePolicy && { changePolicy }),
         members: message.members,
+        forceAlone: message.forceAlone === true,
         told: { birth: message.birth, name: this.#data.name, clientUrls: message.clientUrls },
         ...(watchProgressMs && { watchProgressMs }),
         // Without a disk the log is all that the next life of a lone member has.
@@ -204,7 +206,7 @@ export class MemberHost {
     const { id, clusterId, mesh } = this.#data;
     if (mesh === undefined) return;
     this.#peers.open({
-      self: { clusterId, id: MemberId(id), birth, peerUrl: mesh.url },
+      self: { clusterId, id: MemberId(id), birth, peerUrls: mesh.urls },
       standingOf: (peer, told) => this.#member?.roster.standingOf(peer, told) ?? "stranger",
       onTurnedAway: (why, peer) => this.#onTurnedAway(why, peer),
       // One that is added and not applied yet may be the voter without which nobody can lead.
@@ -356,7 +358,7 @@ function membersJson(clusterId: bigint, members: readonly LinkInfo[]): string {
 
 function messageOf(error: unknown, data: MemberThreadData): string {
   if (!(error instanceof Error)) return String(error);
-  if (error instanceof BindError) return error.message;
+  if (error instanceof BindError || error instanceof NotForcedError) return error.message;
   if (error instanceof NoPlaceError) return `${data.name}: ${error.message}`;
   return error instanceof LogFault || error instanceof EngineFault
     ? `${data.name}: ${error.message}`

@@ -3,7 +3,8 @@
 import type { MessagePort } from "node:worker_threads";
 import { type MemberId, noMember } from "../src/base/brand.ts";
 import type { Log } from "../src/base/ports.ts";
-import { systemRandom } from "../src/base/system.ts";
+import { SeldomLog } from "../src/base/seldomLog.ts";
+import { systemClock, systemRandom } from "../src/base/system.ts";
 import { linkUrl } from "../src/cluster/address.ts";
 import type { MeshAddress, MeshDoor } from "../src/cluster/protocol.ts";
 import { makeCertificate } from "../src/door/ownCertificate.ts";
@@ -41,6 +42,8 @@ export interface MeshOptions {
 
 export class PeerDoor {
   readonly #log: Log;
+  /** Whoever introduces itself under one id after the other does not fill the log. */
+  readonly #strangers: SeldomLog;
   readonly #ports = new PortLink();
   #listeners: readonly PeerListener[] = [];
   #tls: PeerTls | undefined;
@@ -49,13 +52,14 @@ export class PeerDoor {
   #members: (() => string) | undefined;
   #self: MemberId = noMember;
   /** Peers of other processes and where they are dialled. */
-  readonly #remotes = new Map<MemberId, string>();
-  readonly #guests = new Map<MemberId, string>();
+  readonly #remotes = new Map<MemberId, readonly string[]>();
+  readonly #guests = new Map<MemberId, readonly string[]>();
   /** Peers of this process. */
   readonly #attached = new Set<MemberId>();
 
   constructor(log: Log) {
     this.#log = log;
+    this.#strangers = new SeldomLog(log, systemClock);
   }
 
   /** All peers that `attach` and `follow` name. */
@@ -88,9 +92,9 @@ export class PeerDoor {
       log: this.#log,
       limits: { redialMsMax },
       ...(this.#tls === undefined ? {} : { tls: this.#tls }),
-      standingOf: (id, { birth, peerUrl }) => {
+      standingOf: (id, { birth, peerUrls }) => {
         const standing = standingOf(id, birth);
-        const mayStay = standing === "stranger" && this.#admit(id, peerUrl);
+        const mayStay = standing === "stranger" && this.#admit(id, peerUrls.map(linkUrl));
         return mayStay ? "member" : standing;
       },
       onTurnedAway,
@@ -103,15 +107,15 @@ export class PeerDoor {
 
   /** Of other processes these are the peers from now on. Those of this one come and go by `attach`. */
   follow(members: readonly LinkInfo[]): void {
-    const urls = new Map<MemberId, string>();
+    const urls = new Map<MemberId, readonly string[]>();
     for (const { id, peerUrls } of members) {
       this.#guests.delete(id);
-      const url = peerUrls.find((one) => /^(https?|wss?):/.test(one));
-      if (id !== this.#self && url !== undefined) urls.set(id, linkUrl(url));
+      const own = peerUrls.filter((one) => /^(https?|wss?):/.test(one)).map(linkUrl);
+      if (id !== this.#self && own.length > 0) urls.set(id, own);
     }
-    for (const [id, url] of this.#guests) urls.set(id, url);
+    for (const [id, own] of this.#guests) urls.set(id, own);
     for (const id of [...this.#remotes.keys()]) if (!urls.has(id)) this.#leave(id);
-    for (const [id, url] of urls) this.#dial(id, url);
+    for (const [id, own] of urls) this.#dial(id, own);
   }
 
   /** A peer of this process. */
@@ -130,10 +134,10 @@ export class PeerDoor {
     for (const listener of this.#listeners) void listener.close();
   }
 
-  #dial(id: MemberId, url: string): void {
-    if (this.#remotes.get(id) === url || this.#attached.has(id)) return;
-    this.#remotes.set(id, url);
-    this.#mixed?.setPeer(id, url);
+  #dial(id: MemberId, urls: readonly string[]): void {
+    if (this.#remotes.get(id)?.join() === urls.join() || this.#attached.has(id)) return;
+    this.#remotes.set(id, urls);
+    this.#mixed?.setPeer(id, ...urls);
   }
 
   #leave(id: MemberId): void {
@@ -142,17 +146,17 @@ export class PeerDoor {
   }
 
   /** @returns false for one that cannot be answered. */
-  #admit(id: MemberId, peerUrl: string | undefined): boolean {
+  #admit(id: MemberId, urls: readonly string[]): boolean {
     if (this.#guests.has(id)) return true;
-    if (peerUrl === undefined) return false;
+    if (urls.length === 0) return false;
     const [oldest] = this.#guests.keys();
     if (this.#guests.size >= guestsMax && oldest !== undefined) {
       this.#guests.delete(oldest);
       this.#leave(oldest);
     }
-    this.#log.info("heard from a member that is not known yet", { peer: id });
-    this.#guests.set(id, linkUrl(peerUrl));
-    this.#dial(id, linkUrl(peerUrl));
+    this.#strangers.warn(`${id}`, "heard from a member that is not known yet", { peer: id });
+    this.#guests.set(id, urls);
+    this.#dial(id, urls);
     return true;
   }
 }

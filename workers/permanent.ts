@@ -1,4 +1,5 @@
 // Which faults of a disk another start of the member cannot mend.
+import { NotForcedError } from "../src/member/forceAlone.ts";
 import { EngineFault } from "../src/storage/engineFault.ts";
 import { LogFault } from "../src/storage/log.ts";
 
@@ -10,6 +11,7 @@ import { LogFault } from "../src/storage/log.ts";
  * what is damaged, and has it refilled by others, or says that nobody can.
  */
 export function isPermanent(error: unknown, phase: "start" | "run"): boolean {
+  if (error instanceof NotForcedError) return true;
   if (!(error instanceof LogFault) && !(error instanceof EngineFault)) return false;
   const { kind } = error.trouble;
   return kind !== "noSpace" && (phase === "start" || kind !== "damaged");

@@ -8,6 +8,7 @@ import type { Channel } from "../client/channel.ts";
 import { Client } from "../client/client.ts";
 import { LaneChannel } from "../client/laneChannel.ts";
 import { untilAnswered } from "../client/retry.ts";
+import type { ChangePolicy } from "../member/changeRequest.ts";
 import { defaultTiming, type MemberTiming } from "../member/events.ts";
 import type { MemberInfo } from "../member/service.ts";
 import { compactionOf } from "./compaction.ts";
@@ -31,6 +32,8 @@ export interface ClusterOptions {
   /** Address to listen on. Default 127.0.0.1. */
   readonly host?: string;
   readonly timing?: MemberTiming;
+  /** When changes of members are refused, and whether learners wait to be promoted; etcd's defaults. */
+  readonly changePolicy?: Partial<ChangePolicy>;
   /** Between two progress messages to an idle watcher. Default 10 minutes. */
   readonly watchProgressMs?: number;
   /** Entries that gather in a log beyond its margin before they go. Default 100,000. */
@@ -275,10 +278,11 @@ export class Cluster implements AsyncDisposable {
 
   #newSupervisor({ name, id }: MemberSeed, port: number): Supervisor {
     const { host = "127.0.0.1", timing = defaultTiming, logLevel = "silent" } = this.#options;
-    const { watchProgressMs } = this.#options;
+    const { watchProgressMs, changePolicy } = this.#options;
     const data = {
       ...{ name, id, clusterId: this.#seed.clusterId, listen: { host, port }, timing, logLevel },
       ...(watchProgressMs && { watchProgressMs }),
+      ...(changePolicy && { changePolicy }),
       compaction: compactionOf(this.#options),
     };
     return new Supervisor(data, { id, log: this.#log, hooks: this.#hooks() });

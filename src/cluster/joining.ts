@@ -15,6 +15,8 @@ export interface WantedMember {
   readonly token: string;
   readonly dataDir: string;
   readonly initialState: "new" | "existing";
+  /** What its directory says counts, not the list: the others are lost. */
+  readonly forceAlone?: boolean;
   /** For peers with https URLs. */
   readonly tls?: PeerTls;
 }
@@ -29,12 +31,23 @@ export interface PlannedMember {
  * @throws {DataDirError} when the directory cannot be used.
  */
 export async function planMember(wanted: WantedMember): Promise<PlannedMember> {
-  const { name, members, token, dataDir, initialState } = wanted;
+  const { name, dataDir, initialState } = wanted;
   const found = await inspectDataDir(dataDir);
   if (found.kind === "ours") {
     const own = found.marker.members.find((member) => member.name === name);
     if (own?.joined === true) return rejoining(wanted, found.marker.clusterId, own.id);
+    if (own !== undefined && wanted.forceAlone === true) {
+      const planned = begun(wanted);
+      if (planned.seed.clusterId === found.marker.clusterId) return planned;
+      const self = { name, id: own.id, peerUrls: urlsOf(wanted) };
+      return { seed: { clusterId: found.marker.clusterId, members: [self] }, self };
+    }
   } else if (initialState === "existing") return joining(wanted);
+  return begun(wanted);
+}
+
+/** One of those that the cluster began or begins with. */
+function begun({ name, members, token }: WantedMember): PlannedMember {
   const seed = seedMembers(members, token);
   const self = seed.members.find((member) => member.name === name);
   if (self === undefined) throw new StartError(`--initial-cluster does not name ${name}`);

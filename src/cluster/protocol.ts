@@ -20,7 +20,7 @@ export interface MeshDoor {
   /** At least one. */
   readonly listen: readonly MeshAddress[];
   /** Where the others find this member; ws, wss, http or https. */
-  readonly url: string;
+  readonly urls: readonly string[];
   /** "auto": a certificate of its own making. */
   readonly tls?: PeerTlsSettings | "auto";
 }
@@ -96,6 +96,8 @@ export type ToMember =
       readonly members: readonly MemberInfo[];
       /** The voters that the cluster began with; empty for one that was added: the log will tell it. */
       readonly begunWith: readonly bigint[];
+      /** Go on without all other members, whatever they say. */
+      readonly forceAlone?: boolean;
     }
   /** A channel to a peer; replaces an earlier one. */
   | { readonly kind: "peer"; readonly peer: bigint; readonly port: MessagePort }

@@ -34,6 +34,8 @@ export interface SoloOptions {
   readonly timing?: MemberTiming;
   /** When this member, leading, refuses changes of membership; etcd's defaults where left out. */
   readonly changePolicy?: Partial<ChangePolicy>;
+  /** The others are lost for good: the first life here removes them from its log (--force-new-cluster). */
+  readonly forceAlone?: boolean;
   /** Between two progress messages to an idle watcher. Default 10 minutes. */
   readonly watchProgressMs?: number;
   /** Entries that gather in a log beyond its margin before they go. Default 100,000. */
@@ -71,7 +73,7 @@ export class SoloMember {
       ...(options.door && { door: options.door }),
       ...(options.metrics && { metrics: options.metrics }),
       mesh: {
-        ...{ listen: listenPeers, url: self.peerUrls[0] ?? "" },
+        ...{ listen: listenPeers, urls: self.peerUrls },
         ...(peerTls === undefined ? {} : { tls: peerTls }),
       },
       timing: timing ?? defaultTiming,
@@ -165,6 +167,8 @@ export class SoloMember {
       clientUrls: this.clientUrls,
       members: this.#memberInfos(),
       begunWith: self.joined === true ? [] : seed.members.map(({ id }) => id),
+      // Who was added since then stays.
+      forceAlone: this.#options.forceAlone === true && !this.#served,
     });
   }
 

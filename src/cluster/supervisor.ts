@@ -34,7 +34,7 @@ export interface SupervisorHooks {
 /** What a life is told beside its boot. */
 export type StartedLife = Pick<
   Extract<ToMember, { kind: "start" }>,
-  "clientUrls" | "members" | "begunWith"
+  "clientUrls" | "members" | "begunWith" | "forceAlone"
 >;
 
 export class Supervisor {

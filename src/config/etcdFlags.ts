@@ -1,4 +1,4 @@
-// Every flag that `etcd` takes, in the order of its help, and what it means here.
+// Every flag that `etcd` takes, in the order of its help, and what it means here; ours come last.
 
 /** What follows a flag. A bool may stand alone; durations are Go's ("1m30s") or, in YAML, nanoseconds. */
 export type FlagKind = "text" | "bool" | "int" | "duration";
@@ -113,7 +113,7 @@ const rows: readonly Row[] = [
   ["enable-log-rotation", "bool", "false", "moot"],
   ["log-rotation-config-json", "text", "", "moot"],
   // Unsafe
-  ["force-new-cluster", "bool", "false", "missing"],
+  ["force-new-cluster", "bool", "false", "served"],
   ["unsafe-no-fsync", "bool", "false", "moot"],
 ];
 
@@ -144,6 +144,9 @@ const experimentalRows: readonly Row[] = [
   ["peer-skip-client-san-verification", "bool", "false", "moot"],
 ];
 
+/** Ours: etcd has nothing like it. */
+const ownRows: readonly Row[] = [["promote-learners", "bool", "false", "served"]];
+
 const flagOf =
   (experimental: boolean) =>
   ([name, kind, fallback, use]: Row): EtcdFlag => ({ name, kind, fallback, use, experimental });
@@ -151,6 +154,7 @@ const flagOf =
 export const etcdFlags: readonly EtcdFlag[] = [
   ...rows.map(flagOf(false)),
   ...experimentalRows.map(flagOf(true)),
+  ...ownRows.map(flagOf(false)),
 ];
 
 const byName = new Map(

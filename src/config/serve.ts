@@ -24,6 +24,10 @@ export interface ServeConfig {
   readonly token: string;
   readonly strictReconfigCheck: boolean;
   readonly learnersMax: number;
+  /** Ours: learners that have caught up become voters by themselves. */
+  readonly promoteLearners: boolean;
+  /** The other members are lost for good. */
+  readonly forceNewCluster: boolean;
   readonly timing: MemberTiming;
   /** Applied entries between two compactions of the log. */
   readonly snapshotEntries: number;
@@ -78,6 +82,8 @@ export function serveConfig(sources: SettingSources): ServeConfig {
     token: settings.text("initial-cluster-token"),
     strictReconfigCheck: settings.bool("strict-reconfig-check"),
     learnersMax: settings.integer("max-learners", { min: 1, max: learnersMax }),
+    promoteLearners: settings.bool("promote-learners"),
+    forceNewCluster: settings.bool("force-new-cluster"),
     timing: timingOf(settings),
     snapshotEntries: settings.integer("snapshot-count", { min: 1, max: entriesMax }),
     catchUpEntries: settings.integer("snapshot-catchup-entries", { min: 0, max: entriesMax }),

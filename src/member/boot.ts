@@ -5,6 +5,7 @@ import { encodeEvent } from "../proto/watchCodec.ts";
 import { RaftNode } from "../raft/node.ts";
 import { LogFault, type RaftLog } from "../storage/log.ts";
 import { WatchHub } from "../watch/hub.ts";
+import { forceAlone } from "./forceAlone.ts";
 import { Member } from "./member.ts";
 import type { MemberConfig, MemberPorts } from "./memberParts.ts";
 
@@ -33,24 +34,8 @@ export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
   };
   const applier = openApplier();
   meet(config.id, ports.raftLog, applier);
-  const raft = new RaftNode(
-    {
-      id: config.id,
-      electionTicksMin: config.timing.electionTicks,
-      heartbeatTicks: config.timing.heartbeatTicks,
-      maxAppendBytes: appendBytesMax,
-      inflightMax: inflightAppendsMax,
-      inflightBytesMax,
-      uncommittedBytesMax,
-      preVote: true,
-      checkQuorum: true,
-      readMode: "readIndex",
-      applied: applier.applied,
-      configurations: applier.members.configurations,
-    },
-    ports.raftLog,
-    ports.random,
-  );
+  if (config.forceAlone === true) forceAlone(config.id, ports, bootRaft(config, ports, applier));
+  const raft = bootRaft(config, ports, applier);
   const hub = new WatchHub({
     store: applier.store,
     encode: encodeEvent,
@@ -59,6 +44,31 @@ export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
     progressTicks: progressTicksOf(config),
   });
   return new Member(config, ports, { raft, applier, hub, openApplier });
+}
+
+function bootRaft(
+  { id, timing }: MemberConfig,
+  { raftLog, random }: MemberPorts,
+  { applied, members }: Applier,
+): RaftNode {
+  return new RaftNode(
+    {
+      id,
+      electionTicksMin: timing.electionTicks,
+      heartbeatTicks: timing.heartbeatTicks,
+      maxAppendBytes: appendBytesMax,
+      inflightMax: inflightAppendsMax,
+      inflightBytesMax,
+      uncommittedBytesMax,
+      preVote: true,
+      checkQuorum: true,
+      readMode: "readIndex",
+      applied,
+      configurations: members.configurations,
+    },
+    raftLog,
+    random,
+  );
 }
 
 function progressTicksOf({ watchProgressMs, timing }: MemberConfig): number {

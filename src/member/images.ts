@@ -3,6 +3,7 @@
 import { Mistake } from "../base/assert.ts";
 import { type MemberId, noMember } from "../base/brand.ts";
 import type { Log } from "../base/ports.ts";
+import type { SeldomLog } from "../base/seldomLog.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { IncomingStore, StoreHome } from "../storage/storeHome.ts";
 import type { PeerLink } from "../transport/link.ts";
@@ -32,6 +33,8 @@ export interface ImagesParts {
   readonly home: StoreHome;
   readonly link: PeerLink;
   readonly log: Log;
+  /** For what a peer could make this member say again and again. */
+  readonly oddities: SeldomLog;
   /** Asks for a turn soon. */
   readonly wake: () => void;
 }
@@ -88,7 +91,8 @@ export class Images {
     const frame = decodeImageFrame(bytes);
     if (typeof frame === "string") {
       this.#badFrames++;
-      this.#parts.log.warn("dropped a bulk frame that cannot be decoded", { from, why: frame });
+      const message = "dropped a bulk frame that cannot be decoded";
+      this.#parts.oddities.warn(`${from} ${frame}`, message, { from, why: frame });
     } else if (frame.kind === "offer") this.#onOffer(from, frame);
     else if (frame.kind === "ack" || frame.kind === "refuse") this.#onAnswer(from, frame);
     else this.#onPiece(from, frame);
@@ -261,7 +265,9 @@ export class Images {
     if (isFinished) this.#tellRaft(receiver);
     if (receiver.step === "over") {
       const { from, why } = receiver;
-      if (why !== "") this.#parts.log.warn("gave up a snapshot", { from, why });
+      if (why !== "") {
+        this.#parts.oddities.warn(`${from} ${why}`, "gave up a snapshot", { from, why });
+      }
       this.#receiver = undefined;
     }
     return isFinished;

@@ -4,6 +4,7 @@ import type { Applier } from "../apply/applier.ts";
 import type { CommandKind } from "../apply/command.ts";
 import { type MemberId, noMember, type Term } from "../base/brand.ts";
 import { errNoLeader, errStopped, errTooManyRequests } from "../base/errors.ts";
+import { SeldomLog } from "../base/seldomLog.ts";
 import type { Message } from "../raft/message.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { Ready } from "../raft/ready.ts";
@@ -75,6 +76,7 @@ export class Member implements MemberService {
   readonly #propose = (datas: readonly Uint8Array[]): void => void this.#raft.propose(datas);
   readonly #askReadIndex = (requestId: number): void => this.#raft.readIndex(requestId);
   readonly #tally = new MemberTally();
+  readonly #oddities: SeldomLog;
   #leader: MemberId = noMember;
   #leaderTerm = -1;
   #badFrames = 0;
@@ -87,6 +89,7 @@ export class Member implements MemberService {
   constructor(config: MemberConfig, ports: MemberPorts, core: MemberCore) {
     this.#config = config;
     this.#ports = ports;
+    this.#oddities = new SeldomLog(ports.log, ports.clock);
     this.#raft = core.raft;
     this.#applier = core.applier;
     this.#openApplier = core.openApplier;
@@ -110,6 +113,7 @@ export class Member implements MemberService {
       home: ports.home,
       link: ports.link,
       log: ports.log,
+      oddities: this.#oddities,
       wake: ports.requestTurn,
     });
     this.#compaction = new LogCompaction({
@@ -394,7 +398,9 @@ export class Member implements MemberService {
     const frame = decodeFrame({ from, to: this.#config.id, bytes });
     if (frame.kind === "bad") {
       this.#badFrames++;
-      this.#ports.log.warn("dropped a frame that cannot be decoded", { from, why: frame.why });
+      this.#oddities.warn(`${from} ${frame.why}`, "dropped a frame that cannot be decoded", {
+        ...{ from, why: frame.why },
+      });
       return;
     }
     for (const message of frame.messages) {

@@ -25,6 +25,8 @@ export interface MemberConfig {
   /** What this member tells the others about itself; nothing when left out. */
   readonly told?: MemberTold;
   readonly changePolicy?: Partial<ChangePolicy>;
+  /** The other members are lost for good: go on without them (etcd's --force-new-cluster). */
+  readonly forceAlone?: boolean;
   /** Between two progress messages to an idle watcher; etcd's 10 minutes when left out. */
   readonly watchProgressMs?: number;
   /** Bytes of written rows that stay in memory; the store's own bound when left out. */

@@ -29,6 +29,8 @@ export class Roster {
   #applier: Applier;
   /** Until the entry with which the cluster begins was applied: what main says. */
   readonly #given: readonly MemberInfo[];
+  /** The first log that a member told of, before it has made one known. */
+  readonly #firstBirths = new Map<MemberId, number>();
   #isLearner = false;
   /** The list may have changed since `takeNews`. */
   #isNews = true;
@@ -97,8 +99,21 @@ export class Roster {
     if (this.isRemoved(id)) return "removed";
     const known = this.links().find((member) => member.id === id);
     if (known === undefined) return "stranger";
-    const isReborn = birth !== 0 && known.birth !== 0 && birth !== known.birth;
-    return isReborn ? "reborn" : "member";
+    return birth === 0 || birth === this.#birthOf(known, birth) ? "member" : "reborn";
+  }
+
+  /**
+   * With which log a member began. Until it has made that known, the first that it told of counts: it may
+   * have voted, and one whose directory was lost since then must not vote again.
+   */
+  #birthOf({ id, birth }: MemberAttributes, told: number): number {
+    if (birth !== 0) {
+      this.#firstBirths.delete(id);
+      return birth;
+    }
+    const first = this.#firstBirths.get(id) ?? told;
+    this.#firstBirths.set(id, first);
+    return first;
   }
 
   /** Applies an entry of kind membership. @returns who had asked for the change. */

@@ -28,7 +28,7 @@ const header = {
 /** Carries the reason back to the member that was refused. */
 export const refusalHeader = "x-quorlet-refused";
 
-/** Characters of a peer's own URL; a longer one is taken for none. */
+/** Characters of a peer's own URLs, with commas between them; a longer text is taken for none. */
 export const peerUrlLengthMax = 1_024;
 
 /** Connections between two members: bulk never stands before what raft says. */
@@ -43,8 +43,8 @@ export interface PeerIdentity {
   readonly id: MemberId;
   /** Names the log that it began with; 0 or missing: it does not say. */
   readonly birth?: number;
-  /** Where peers find it; missing: it does not say. */
-  readonly peerUrl?: string;
+  /** Where peers find it; missing or none: it does not say. */
+  readonly peerUrls?: readonly string[];
   /** Versions of the protocol; missing: those of this release. */
   readonly versions?: ProtocolVersions;
 }
@@ -84,6 +84,7 @@ export function handshakeHeaders(
   to: MemberId,
   lane: PeerLane = "main",
 ): Record<string, string> {
+  const urls = self.peerUrls?.join() ?? "";
   return {
     [header.protocol]: versionsText(self.versions ?? ownVersions),
     [header.cluster]: self.clusterId.toString(16),
@@ -91,7 +92,7 @@ export function handshakeHeaders(
     [header.to]: to.toString(16),
     ...(lane === "main" ? {} : { [header.lane]: lane }),
     ...(self.birth === undefined ? {} : { [header.birth]: self.birth.toString(16) }),
-    ...(self.peerUrl === undefined ? {} : { [header.peerUrl]: self.peerUrl }),
+    ...(urls === "" ? {} : { [header.peerUrl]: urls }),
   };
 }
 
@@ -108,7 +109,7 @@ export function judgeHandshake(
   if (fault !== undefined) return fault;
   const from = memberIdOf(headers[header.from]);
   if (from === undefined) return refused(400, "the sender's id is missing or malformed");
-  const standing = standingOf(from, { birth: birthIn(headers), peerUrl: peerUrlIn(headers) });
+  const standing = standingOf(from, { birth: birthIn(headers), peerUrls: peerUrlsIn(headers) });
   if (standing === "removed") return refused(410, "the sender was removed from the cluster");
   if (standing === "reborn") return refused(409, "the sender lost the data that it began with");
   if (standing === "stranger") return refused(403, "the sender is not a member");
@@ -121,7 +122,7 @@ export function judgeHandshake(
 /** @param told what it says about itself. */
 export type StandingOf = (
   id: MemberId,
-  told: { readonly birth: number; readonly peerUrl: string | undefined },
+  told: { readonly birth: number; readonly peerUrls: readonly string[] },
 ) => PeerStanding;
 
 /** 0: it does not say, or nothing sensible. */
@@ -146,10 +147,12 @@ export function versionWith(headers: IncomingHttpHeaders, self: PeerIdentity): n
 export const senderIn = (headers: IncomingHttpHeaders): string =>
   memberIdOf(headers[header.from])?.toString(16) ?? "";
 
-function peerUrlIn(headers: IncomingHttpHeaders): string | undefined {
+/** None where one of them makes no sense. */
+function peerUrlsIn(headers: IncomingHttpHeaders): readonly string[] {
   const text = headers[header.peerUrl];
-  if (typeof text !== "string" || text.length > peerUrlLengthMax) return undefined;
-  return /^(https?|wss?):\/\/[^\s/,@]+$/.test(text) ? text : undefined;
+  if (typeof text !== "string" || text.length > peerUrlLengthMax) return [];
+  const urls = text.split(",");
+  return urls.every((url) => /^(https?|wss?):\/\/[^\s/,@]+$/.test(url)) ? urls : [];
 }
 
 /**
@@ -181,7 +184,7 @@ export function answerFault(
   const fault = judgeServer(headers, self);
   if (fault !== undefined) return fault.why;
   if (memberIdOf(headers[header.from]) !== peer) return "another member answered";
-  const standing = standingOf(peer, { birth: birthIn(headers), peerUrl: undefined });
+  const standing = standingOf(peer, { birth: birthIn(headers), peerUrls: [] });
   return standing === "reborn" ? "the peer lost the data that it began with" : undefined;
 }
 

@@ -13,6 +13,7 @@ export class Knocker {
   readonly #target: DialTarget;
   readonly #isConnected: () => boolean;
   readonly #timer: NodeJS.Timeout;
+  #knocks = 0;
   /** What was answered the last time. */
   #answer: string | undefined = knockAnswer;
 
@@ -28,7 +29,8 @@ export class Knocker {
 
   #knock(): void {
     if (this.#isConnected()) return;
-    const { self, peer, address, tls } = this.#target;
+    const { self, peer, addresses, tls } = this.#target;
+    const address = addresses[this.#knocks++ % addresses.length] ?? "";
     const url = `${address.replace(/^ws/, "http")}${peerPath}`;
     const ask = url.startsWith("https:") ? tlsRequest : plainRequest;
     const headers = {

@@ -42,11 +42,11 @@ export class MixedLink implements PeerLink {
     this.#ports.attach(peer, port);
   }
 
-  /** The peer is in another process, at `address` (ws, http); an earlier way to it is closed. */
-  setPeer(peer: MemberId, address: string): void {
+  /** The peer is in another process, at any of `addresses` (ws, http); an earlier way to it is closed. */
+  setPeer(peer: MemberId, ...addresses: readonly string[]): void {
     this.#ports.detach(peer);
     this.#remote.add(peer);
-    this.#sockets.setPeer(peer, address);
+    this.#sockets.setPeer(peer, ...addresses);
   }
 
   /** One of another process is no peer any more. */

@@ -19,8 +19,8 @@ import type { PeerTls } from "./peerTls.ts";
 export interface DialTarget {
   readonly self: PeerIdentity;
   readonly peer: MemberId;
-  /** host:port behind ws, http, wss or https. */
-  readonly address: string;
+  /** Each host:port behind ws, http, wss or https; at least one, tried in turn. */
+  readonly addresses: readonly string[];
   readonly random: Random;
   readonly log: Log;
   readonly tls: PeerTls | undefined;
@@ -53,8 +53,10 @@ export class PeerDialler {
   #socket: WebSocket | undefined;
   #redialTimer: NodeJS.Timeout | undefined;
   #failures = 0;
-  /** Why it failed the last time; undefined after a success. */
-  #failure: string | undefined;
+  /** The address that is tried next, or was the last one to work. */
+  #at = 0;
+  /** Why each address failed the last time, since a connection opened. */
+  readonly #reasons = new Map<string, string>();
   #closed = false;
 
   constructor(target: DialTarget, limits: DialLimits, options: DialOptions) {
@@ -67,10 +69,12 @@ export class PeerDialler {
   dial(): void {
     if (this.#closed || this.#socket !== undefined) return;
     clearTimeout(this.#redialTimer);
-    const { self, peer, address, tls, standingOf, onTurnedAway } = this.#target;
+    const { self, peer, addresses, tls, standingOf, onTurnedAway } = this.#target;
+    const address = addresses[this.#at % addresses.length] ?? "";
     const socket = new WebSocket(`${address.replace(/^http/, "ws")}${peerPath}`, {
       headers: handshakeHeaders(self, peer, this.#options.lane),
-      handshakeTimeout: this.#limits.handshakeMsMax,
+      // The next address shall not wait for one that swallows everything.
+      handshakeTimeout: Math.ceil(this.#limits.handshakeMsMax / addresses.length),
       maxPayload: this.#limits.frameBytesMax,
       perMessageDeflate: false,
       generateMask: zeroMask,
@@ -90,12 +94,13 @@ export class PeerDialler {
       const verdict = turnedAway(response, self);
       if (verdict !== undefined) onTurnedAway(verdict);
     });
-    const onError = (error: Error): void => this.#onFailure(socket, reason ?? error.message);
+    const onError = (error: Error): void =>
+      this.#onFailure(socket, { address, why: reason ?? error.message });
     socket.on("error", onError);
     socket.on("open", () => {
       socket.off("error", onError);
       this.#failures = 0;
-      this.#failure = undefined;
+      this.#reasons.clear();
       this.#options.onOpen(socket, headers);
     });
   }
@@ -113,16 +118,23 @@ export class PeerDialler {
     this.#socket?.terminate();
   }
 
-  #onFailure(socket: WebSocket, why: string): void {
+  #onFailure(socket: WebSocket, { address, why }: { address: string; why: string }): void {
     if (socket !== this.#socket) return;
     this.#socket = undefined;
+    this.#at++;
     if (this.#closed) return;
     const { log, peer } = this.#target;
     const { lane } = this.#options;
-    // A peer that is down for a day is one line, not one for each try.
-    const level = why === this.#failure ? "debug" : "warn";
-    log[level]("could not connect to a peer", { peer, lane, why, failures: this.#failures });
-    this.#failure = why;
+    // A peer that is down for a day is one line for each address, not one for each try.
+    const level = why === this.#reasons.get(address) ? "debug" : "warn";
+    log[level]("could not connect to a peer", {
+      peer,
+      address,
+      lane,
+      why,
+      failures: this.#failures,
+    });
+    this.#reasons.set(address, why);
     this.#redialLater();
   }
 

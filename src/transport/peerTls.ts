@@ -10,6 +10,8 @@ import {
   type TLSSocket,
 } from "node:tls";
 import type { Log } from "../base/ports.ts";
+import { SeldomLog } from "../base/seldomLog.ts";
+import { steadyClock } from "./steadyClock.ts";
 import { TlsFiles } from "./tlsFiles.ts";
 
 /** Paths of PEM files, read again when they change. */
@@ -42,7 +44,7 @@ const minVersion = "TLSv1.2";
 
 export class PeerTls {
   readonly #settings: PeerTlsSettings | PeerAutoTls;
-  readonly #log: Log;
+  readonly #rejections: SeldomLog;
   /** For those that call. */
   readonly #server: TlsFiles;
   /** For calls. */
@@ -51,7 +53,7 @@ export class PeerTls {
   /** @throws the system's or OpenSSL's error for files that cannot be read or are no certificates. */
   constructor(settings: PeerTlsSettings | PeerAutoTls, log: Log) {
     this.#settings = settings;
-    this.#log = log;
+    this.#rejections = new SeldomLog(log, steadyClock);
     this.#server = new TlsFiles(serverFiles(settings, log));
     this.#client = new TlsFiles(clientFiles(settings, log));
   }
@@ -87,7 +89,11 @@ export class PeerTls {
   }
 
   #reject(socket: TLSSocket, error: string): void {
-    this.#log.warn("rejected connection", { "remote-addr": `${socket.remoteAddress}`, error });
+    const from = `${socket.remoteAddress}`;
+    this.#rejections.warn(`${from} ${error}`, "rejected connection", {
+      "remote-addr": from,
+      error,
+    });
     socket.destroy();
   }
 }

@@ -1,8 +1,8 @@
 // Refused connections in the log: the first of a kind loud, its repeats quiet, whoever sends them.
-import type { Log } from "../base/ports.ts";
+import type { Clock, Log } from "../base/ports.ts";
+import { SeldomLog } from "../base/seldomLog.ts";
 
-/** Kinds that are remembered; beyond that all are forgotten, and loud once more. */
-export const refusalsKnownMax = 256;
+import { steadyClock } from "./steadyClock.ts";
 
 export interface Refused {
   /** Who it says it is, or from where it came. */
@@ -12,23 +12,22 @@ export interface Refused {
 
 export class RefusalLog {
   readonly #log: Log;
-  readonly #known = new Set<string>();
+  readonly #seldom: SeldomLog;
 
-  constructor(log: Log) {
+  constructor(log: Log, clock: Clock = steadyClock) {
     this.#log = log;
+    this.#seldom = new SeldomLog(log, clock);
   }
 
   /** @param expected it belongs to the usual course of things. */
   note({ who, why }: Refused, expected: boolean): void {
-    const kind = `${who} ${why}`;
-    const level = expected || this.#known.has(kind) ? "debug" : "warn";
-    if (this.#known.size >= refusalsKnownMax) this.#known.clear();
-    if (!expected) this.#known.add(kind);
-    this.#log[level]("refused a peer connection", { who, why });
+    const message = "refused a peer connection";
+    if (expected) this.#log.debug(message, { who, why });
+    else this.#seldom.warn(`${who} ${why}`, message, { who, why });
   }
 
   /** It was let in: what comes later is news. */
   forget(who: string): void {
-    for (const kind of this.#known) if (kind.startsWith(`${who} `)) this.#known.delete(kind);
+    this.#seldom.forget(`${who} `);
   }
 }

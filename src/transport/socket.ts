@@ -6,6 +6,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { MemberId } from "../base/brand.ts";
 import { copyBytes } from "../base/bytes.ts";
 import type { Log, Random } from "../base/ports.ts";
+import { SeldomLog } from "../base/seldomLog.ts";
 import { defaultFrameLimits } from "./frame.ts";
 import {
   answerLines,
@@ -25,6 +26,7 @@ import type { LinkCounters, PeerLink } from "./link.ts";
 import { PeerDialler } from "./peerDialler.ts";
 import type { PeerTls } from "./peerTls.ts";
 import { RefusalLog } from "./refusalLog.ts";
+import { steadyClock } from "./steadyClock.ts";
 
 export interface SocketLinkLimits {
   /** No frame is sent while more than this is unsent: the bound is this and one frame. */
@@ -103,6 +105,7 @@ export class SocketLink implements PeerLink {
   #closed = false;
   readonly #standingOf: StandingOf;
   readonly #refusals: RefusalLog;
+  readonly #errors: SeldomLog;
   #droppedFrames = 0;
   #badFrames = 0;
   #refusedHandshakes = 0;
@@ -110,6 +113,7 @@ export class SocketLink implements PeerLink {
   constructor(options: SocketLinkOptions) {
     this.#options = options;
     this.#refusals = new RefusalLog(options.log);
+    this.#errors = new SeldomLog(options.log, steadyClock);
     this.#standingOf =
       options.standingOf ?? ((id) => (this.#peers.has(id) ? "member" : "stranger"));
     this.#limits = { ...defaultSocketLinkLimits, ...options.limits };
@@ -133,12 +137,16 @@ export class SocketLink implements PeerLink {
     };
   }
 
-  /** Makes a member known, or moves it to another address: host:port behind ws, http, wss or https. */
-  setPeer(id: MemberId, address: string): void {
+  /**
+   * Makes a member known, or moves it to other addresses.
+   *
+   * @param addresses at least one host:port behind ws, http, wss or https; they are dialled in turn.
+   */
+  setPeer(id: MemberId, ...addresses: readonly string[]): void {
     this.removePeer(id);
     const { self, random, log, tls, onTurnedAway } = this.#options;
     const target = {
-      ...{ self, peer: id, address, random, log, tls, standingOf: this.#standingOf },
+      ...{ self, peer: id, addresses, random, log, tls, standingOf: this.#standingOf },
       onTurnedAway: (why: TurnedAway) => onTurnedAway?.(why, id),
     };
     const isDialler = dials(self.id, id);
@@ -272,7 +280,8 @@ export class SocketLink implements PeerLink {
 
   #onError(peer: Peer, error: Error): void {
     this.#badFrames++;
-    this.#options.log.warn("peer connection failed", { peer: peer.id, why: error.message });
+    const { message: why } = error;
+    this.#errors.warn(`${peer.id} ${why}`, "peer connection failed", { peer: peer.id, why });
   }
 
   #beat(): void {

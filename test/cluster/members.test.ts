@@ -62,3 +62,16 @@ test("an answer about the members of another process is read whole or not at all
   ];
   for (const row of rows) assert.equal(parseMembers(row), undefined, JSON.stringify(row));
 });
+
+test("the policy of a cluster: lax changes, and learners that do not wait to be promoted", async () => {
+  const changePolicy = { strict: false, promoteLearners: true };
+  await using cluster = await Cluster.start({ changePolicy });
+  await cluster.member(2).kill();
+  const added = await cluster.addMember({ learner: true });
+  const client = cluster.client();
+  for (let isLearner = true; isLearner; ) {
+    const { members } = await client.memberList();
+    isLearner = members.find(({ id }) => id === added.id)?.isLearner ?? true;
+  }
+  client.close();
+});

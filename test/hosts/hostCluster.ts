@@ -159,8 +159,9 @@ export class HostCluster implements Reachable, AsyncDisposable {
     return this.#of(host).child?.running === true;
   }
 
-  pidOf(host: number): number {
-    return this.#child(host).pid;
+  /** What its process printed in this life. */
+  outputOf(host: number): string {
+    return this.#child(host).output;
   }
 
   /** Who leads, as most of those that answer believe; 0: nobody. */
@@ -218,7 +219,9 @@ export class HostCluster implements Reachable, AsyncDisposable {
       ...["--listen-peer-urls", this.#peerUrl(host)],
       ...["--initial-advertise-peer-urls", this.#peerUrl(host)],
       ...["--initial-cluster", cluster, "--initial-cluster-token", "lab"],
-      ...["--initial-cluster-state", told.state, "--log-level", "warn"],
+      ...["--initial-cluster-state", told.state, "--log-level", "info"],
+      // So that whoever joins is given the state and not the log.
+      ...["--snapshot-count", "100", "--experimental-snapshot-catchup-entries", "20"],
       ...["--heartbeat-interval", `${this.#timing.tickMs}`],
       ...["--election-timeout", `${this.#timing.electionMs}`],
     ]);

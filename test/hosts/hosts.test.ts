@@ -52,6 +52,13 @@ suite("hosts that are networks apart", { skip: noLabReason() }, () => {
     await play("from three hosts to five", async () => {
       for (const host of [4, 5]) await cluster.add(host);
     });
+    for (const host of [4, 5]) {
+      assert.match(
+        cluster.outputOf(host),
+        /took over a snapshot/,
+        "it joined by snapshot, under load",
+      );
+    }
     await play("from five hosts to one", async (noteIt) => {
       while (cluster.inhabited.length > 1) {
         const leader = await cluster.leader();

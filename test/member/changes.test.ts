@@ -226,6 +226,27 @@ suite("learners", () => {
 
 const lax: LocalOptions = { changePolicy: { strict: false } };
 
+test("who told of a log is held to it, from the first time on", () => {
+  const cluster = started(3, 27);
+  const { roster } = cluster.leader();
+  const newcomer = memberId(4);
+  assert.equal(roster.standingOf(newcomer, 7), "stranger");
+  change(cluster.leader(), addVoter(4));
+  cluster.settle();
+  assert.equal(roster.standingOf(newcomer, 0), "member", "it does not say");
+  assert.equal(roster.standingOf(newcomer, 4), "member");
+  assert.equal(
+    roster.standingOf(newcomer, 5),
+    "reborn",
+    "its directory was emptied before it published",
+  );
+  cluster.join(newcomer);
+  cluster.tick(30);
+  assertLists(cluster, "m1 m2 m3 m4");
+  assert.equal(roster.standingOf(newcomer, 4), "member", "now the log says so");
+  assert.equal(roster.standingOf(newcomer, 5), "reborn");
+});
+
 suite("requests on their way", () => {
   test("a follower's request is made once although the leader is lost in the middle", () => {
     const cluster = started(5, 11, lax);

@@ -7,6 +7,7 @@ import type { ChangePolicy } from "../../src/member/changeRequest.ts";
 import { defaultTiming } from "../../src/member/events.ts";
 import type { CompactionBounds } from "../../src/member/logCompaction.ts";
 import type { Member } from "../../src/member/member.ts";
+import type { MemberConfig } from "../../src/member/memberParts.ts";
 import type { MemberInfo } from "../../src/member/service.ts";
 import type { Membership } from "../../src/raft/types.ts";
 import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
@@ -89,7 +90,8 @@ export class LocalCluster {
     };
   }
 
-  start(id: MemberId): Member {
+  /** @param more settings of this life alone. */
+  start(id: MemberId, more: Pick<MemberConfig, "forceAlone"> = {}): Member {
     const disk = this.#disks.get(id);
     if (disk === undefined) throw new Error(`no member ${id}`);
     disk.incarnation++;
@@ -111,6 +113,7 @@ export class LocalCluster {
       members: this.#first,
       told: { birth: Number(id), name: `m${id}`, clientUrls: [`http://m${id}:2379`] },
       ...this.#options,
+      ...more,
     };
     const member = bootMember(config, {
       clock: { nowMs: () => this.#nowMs },

@@ -7,11 +7,12 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { MemberId } from "../../src/base/brand.ts";
 import { type Log, silentLog } from "../../src/base/ports.ts";
 import { Prng } from "../../src/base/prng.ts";
+import { seldomKindsMax, seldomMs } from "../../src/base/seldomLog.ts";
 import { handshakeHeaders } from "../../src/transport/handshake.ts";
 import { Knocker } from "../../src/transport/knocker.ts";
 import { listenForPeers } from "../../src/transport/peerListener.ts";
 import type { ProtocolVersions } from "../../src/transport/protocolVersion.ts";
-import { RefusalLog, refusalsKnownMax } from "../../src/transport/refusalLog.ts";
+import { RefusalLog } from "../../src/transport/refusalLog.ts";
 import { SocketLink } from "../../src/transport/socket.ts";
 import { turnsUntil } from "../support/turns.ts";
 
@@ -138,7 +139,7 @@ test("both dial at once, in either order: one connection for each lane, the same
     const heard: string[] = [];
     low.link.onFrame = () => heard.push("low");
     high.link.onFrame = () => heard.push("high");
-    const target = { peer: one, address: low.url, random: new Prng(5), log: silentLog };
+    const target = { peer: one, addresses: [low.url], random: new Prng(5), log: silentLog };
     // The higher id's way of dialling, as often as it can.
     const knocker = new Knocker(
       {
@@ -205,7 +206,7 @@ test("trap: a peer of an unknown version is refused, once in the log of both", a
 test("bad peer: whoever only waits to be called learns that it is a stranger", async (t) => {
   const { url } = await member(t, one);
   const lines: Line[] = [];
-  const target = { peer: one, address: url, random: new Prng(5), log: noting(lines) };
+  const target = { peer: one, addresses: [url], random: new Prng(5), log: noting(lines) };
   let asked = 0;
   const knocker = new Knocker(
     {
@@ -225,13 +226,15 @@ test("bad peer: whoever only waits to be called learns that it is a stranger", a
   assert.deepEqual(lines, [{ level: "warn", why: "412: the cluster id is another one" }]);
 });
 
-test("refusals are loud once for each sender and reason, and known ones are bounded", () => {
+test("bad peer: refusals are loud once for each sender and reason in an interval, whoever comes", () => {
   const lines: Line[] = [];
-  const refusals = new RefusalLog(noting(lines));
+  let nowMs = 0;
+  const refusals = new RefusalLog(noting(lines), { nowMs: () => nowMs });
   const levelOf = (who: string, why: string, expected = false): string | undefined => {
     refusals.note({ who, why }, expected);
     return lines.at(-1)?.level;
   };
+  const loud = (): number => lines.filter(({ level }) => level === "warn").length;
   assert.equal(levelOf("a", "x"), "warn");
   assert.equal(levelOf("a", "x"), "debug");
   assert.equal(levelOf("a", "y"), "warn");
@@ -240,6 +243,11 @@ test("refusals are loud once for each sender and reason, and known ones are boun
   refusals.forget("a");
   assert.equal(levelOf("a", "x"), "warn");
   assert.equal(levelOf("b", "x"), "debug");
-  for (let i = 0; i < refusalsKnownMax; i++) levelOf(`n${i}`, "x");
-  assert.equal(levelOf("b", "x"), "warn", "forgotten, so that nobody fills the memory");
+  nowMs = seldomMs;
+  assert.equal(levelOf("b", "x"), "warn", "again, once the interval is over");
+  const before = loud();
+  for (let i = 0; i < 10 * seldomKindsMax; i++) levelOf(`n${i}`, "x");
+  assert.equal(loud() - before, seldomKindsMax, "and one that says that there are more");
+  nowMs = 2 * seldomMs;
+  assert.equal(levelOf("late", "x"), "warn");
 });

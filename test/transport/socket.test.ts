@@ -118,8 +118,8 @@ test("a member with no place any more is told so, by whoever it dials or knocks 
   const target = new SocketLink({
     self: { clusterId, id: two },
     ...{ random: new Prng(1), log: silentLog, limits: brisk },
-    standingOf: (id, { birth, peerUrl }) => {
-      seen.push(`${id} ${birth} ${peerUrl}`);
+    standingOf: (id, { birth, peerUrls }) => {
+      seen.push(`${id} ${birth} ${peerUrls}`);
       return standings.get(id) ?? "stranger";
     },
   });
@@ -129,7 +129,7 @@ test("a member with no place any more is told so, by whoever it dials or knocks 
     return listener.close();
   });
   const told: string[] = [];
-  const self = { clusterId, id: one, birth: 7, peerUrl: "http://me:1" };
+  const self = { clusterId, id: one, birth: 7, peerUrls: ["http://me:1"] };
   const link = new SocketLink({
     ...{ self, random: new Prng(2), log: silentLog, limits: brisk },
     onTurnedAway: (why, peer) => told.push(`1 ${why} by ${peer}`),
@@ -142,7 +142,7 @@ test("a member with no place any more is told so, by whoever it dials or knocks 
   const knocker = new Knocker(
     {
       ...{ self: { clusterId, id: three }, peer: two, random: new Prng(3), log: silentLog },
-      ...{ address: `ws://127.0.0.1:${listener.port}`, tls: undefined },
+      ...{ addresses: [`ws://127.0.0.1:${listener.port}`], tls: undefined },
       standingOf: () => "member",
       onTurnedAway: (why) => told.push(`3 ${why}`),
     },
@@ -151,6 +151,23 @@ test("a member with no place any more is told so, by whoever it dials or knocks 
   );
   t.after(() => knocker.close());
   await turnsUntil(() => told.includes("3 reborn"), "the one that waits to be dialled");
+});
+
+test("every address of a peer is dialled in turn, and each says once why it fails", async (t) => {
+  const { link: target, address } = await acceptor(t);
+  const warnings: string[] = [];
+  const warn: Log["warn"] = (_message, fields) => void warnings.push(String(fields?.address));
+  const link = linkOf(t, one, { log: { ...silentLog, warn } });
+  const dead = ["ws://127.0.0.1:1", "http://127.0.0.1:2"];
+  link.setPeer(two, ...dead, `http://${address}`);
+  await turnsUntil(() => link.connected(two) && target.connected(one), "the third one answers");
+  assert.deepEqual(warnings.slice(0, 2), dead);
+  target.removePeer(one);
+  await turnsUntil(() => !link.connected(two), "it is left");
+  const refused = target.counters.refusedHandshakes;
+  await turnsUntil(() => target.counters.refusedHandshakes > refused + 1, "it comes round again");
+  const each = new Set(warnings.slice(2).map((line) => line));
+  assert.deepEqual(each, new Set([...dead, `http://${address}`]));
 });
 
 test("a peer with other data than it began with is not talked to", async (t) => {
@@ -174,8 +191,8 @@ test("what a sender says about itself is taken whole or not at all", async (t) =
   const target = new SocketLink({
     self: { clusterId, id: two },
     ...{ random: new Prng(1), log: silentLog, limits: brisk },
-    standingOf: (_id, { birth, peerUrl }) => {
-      seen.push(`${birth} ${peerUrl}`);
+    standingOf: (_id, { birth, peerUrls }) => {
+      seen.push(`${birth} ${peerUrls}`);
       return "stranger";
     },
   });
@@ -186,10 +203,12 @@ test("what a sender says about itself is taken whole or not at all", async (t) =
   });
   const rows = [
     { birth: "ff", url: "https://[::1]:2", want: "255 https://[::1]:2" },
-    { birth: "1".repeat(13), url: "http://a:1/path", want: "0 undefined" },
-    { birth: "-1", url: "javascript:alert(1)", want: "0 undefined" },
-    { birth: "", url: `http://${"a".repeat(peerUrlLengthMax)}:1`, want: "0 undefined" },
-    { birth: "0", url: "http://user@evil:1", want: "0 undefined" },
+    { birth: "1", url: "http://a:1,ws://b:2", want: "1 http://a:1,ws://b:2" },
+    { birth: "0", url: "http://a:1,,b", want: "0 " },
+    { birth: "1".repeat(13), url: "http://a:1/path", want: "0 " },
+    { birth: "-1", url: "javascript:alert(1)", want: "0 " },
+    { birth: "", url: `http://${"a".repeat(peerUrlLengthMax)}:1`, want: "0 " },
+    { birth: "0", url: "http://user@evil:1", want: "0 " },
   ];
   for (const { birth, url, want } of rows) {
     const headers = { ...goodHeaders, "x-quorlet-birth": birth, "x-quorlet-peer-url": url };

@@ -136,4 +136,29 @@ suite("three processes and a bad peer", () => {
     }
     await allServe("after frames");
   });
+
+  test("bad peer: whoever is let in does not fill the log", async () => {
+    const [low, high] = [at(0), at(2)];
+    const name = cluster.names.find((_, i) => cluster.peerUrl(i) === high.url) ?? "";
+    const { child } = cluster.member(name);
+    const linesOf = (): number => child.output.split("\n").length;
+    const before = linesOf();
+    for (let round = 0; round < 10; round++) {
+      const socket = await upgrade(high.url, handshakeHeaders({ clusterId, id: low.id }, high.id));
+      assert.ok(socket instanceof WebSocket);
+      for (let i = 0; i < 50; i++) socket.send(frameOf(Buffer.alloc(9, 0x91)));
+      await new Promise<void>((resolve) => {
+        socket.on("pong", () => resolve());
+        socket.on("close", () => resolve());
+        socket.ping();
+      });
+      socket.terminate();
+      for (const origin of ["http://a", "http://b", "http://c"]) {
+        const headers = { ...handshakeHeaders({ clusterId, id: low.id }, high.id), origin };
+        assert.equal(await upgrade(high.url, headers), 403);
+      }
+    }
+    await allServe("after a flood");
+    assert.ok(linesOf() - before < 20, child.output);
+  });
 });
