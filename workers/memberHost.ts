@@ -192,7 +192,11 @@ export class MemberHost {
     const { stats } = this.#pages;
     const { upgrades } = this.#sockets;
     const access = accessOf(this.#data.door);
-    const http = openHttpDoor({ methods, pages, stats, upgrades, access, onMistake });
+    const requestFlush = (): void => this.#requestTurn();
+    const http = openHttpDoor({
+      ...{ methods, pages, stats, upgrades, access },
+      ...{ onMistake, requestFlush },
+    });
     this.#listener.serve(methods, http);
     this.#embedded.serve(methods);
     this.#ticker = setInterval(() => member.handle({ kind: "tick" }), timing.tickMs);

@@ -19,6 +19,10 @@ export interface HttpDoorOptions {
   readonly upgrades?: ReadonlyMap<string, UpgradeHandler>;
   /** Where calls are counted. */
   readonly stats?: GrpcStats;
+  /** Asks the owner to flush the door once, at the end of the turn; by default setImmediate does. */
+  readonly requestFlush?: () => void;
+  /** Leaves all of HTTP/1.1 to node:http: what our own reader is compared with. */
+  readonly isSlow?: boolean;
   readonly onMistake: (error: unknown) => void;
 }
 
@@ -37,5 +41,8 @@ export function openHttpDoor(options: HttpDoorOptions): HttpDoor {
     stats: options.stats ?? new GrpcStats(),
     onMistake: options.onMistake,
   });
-  return { gateway, http1: new Http1Server({ gateway, upgrades: options.upgrades ?? new Map() }) };
+  const { upgrades = new Map(), requestFlush, isSlow = false } = options;
+  const flushing = requestFlush && { requestFlush };
+  const http1 = new Http1Server({ gateway, upgrades, isSlow, ...flushing });
+  return { gateway, http1 };
 }

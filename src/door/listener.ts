@@ -1,6 +1,5 @@
 // The one port of a member: bound early, served later, and sorted by the first bytes of a connection.
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import { type Log, silentLog } from "../base/ports.ts";
 import type { Http1Server } from "../gateway/http1.ts";
 import { gatewayRoute } from "../gateway/http2.ts";
@@ -145,6 +144,7 @@ export class Listener {
   /** Writes the output of the turn, once per connection. */
   flush(): void {
     this.#http2?.flush();
+    this.#http1?.flush();
   }
 
   /**
@@ -212,7 +212,7 @@ export class Listener {
     socket.resume();
   }
 
-  #handOver(socket: Duplex, kind: "http2" | "http1" | "garbage", first: Buffer): void {
+  #handOver(socket: Socket, kind: "http2" | "http1" | "garbage", first: Buffer): void {
     if (kind === "http2") {
       this.#http2?.accept(socket, first);
     } else if (kind === "garbage") {

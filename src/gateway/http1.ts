@@ -1,10 +1,14 @@
-// HTTP/1.1 for the gateway: Node's own parser over sockets that the door has told apart.
+// HTTP/1.1 for the gateway, over sockets that the door has told apart: plain calls by our own reader, all
+// else by Node's.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errMessageTooLarge } from "../base/errors.ts";
 import { ByteBudget } from "../http2/limits.ts";
+import { sound } from "./answerHead.ts";
 import type { Fields, HttpReply, HttpRequest } from "./exchange.ts";
-import { errBodyBacklog, refuse } from "./refusals.ts";
+import { QuickConnections } from "./quickConnections.ts";
+import { badRequest, errBodyBacklog, refuse } from "./refusals.ts";
 import type { Gateway } from "./server.ts";
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -13,12 +17,15 @@ export interface Http1Options {
   readonly gateway: Gateway;
   /** By path; other upgrades are refused. */
   readonly upgrades: ReadonlyMap<string, UpgradeHandler>;
+  /** Asks the owner to call `flush` once, at the end of the turn; by default setImmediate does. */
+  readonly requestFlush?: () => void;
+  /** Leaves all to Node's reader. */
+  readonly isSlow?: boolean;
 }
 
 const upgradeRefusal =
   "HTTP/1.1 404 Not Found\r\nconnection: close\r\n" +
   "content-type: text/plain; charset=utf-8\r\ncontent-length: 19\r\n\r\n404 page not found\n";
-const badRequest = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
 
 export class Http1Server {
   readonly #gateway: Gateway;
@@ -26,13 +33,22 @@ export class Http1Server {
   readonly #server: Server;
   readonly #held: ByteBudget;
   readonly #sockets = new Set<Duplex>();
+  readonly #quick: QuickConnections;
+  readonly #isSlow: boolean;
   #onEmpty: (() => void) | undefined;
 
-  constructor({ gateway, upgrades }: Http1Options) {
+  constructor({ gateway, upgrades, requestFlush, isSlow = false }: Http1Options) {
     const { limits } = gateway;
+    this.#isSlow = isSlow;
     this.#gateway = gateway;
     this.#upgrades = upgrades;
     this.#held = new ByteBudget(limits.heldBytesMax);
+    this.#quick = new QuickConnections({
+      gateway,
+      held: this.#held,
+      requestFlush: requestFlush ?? (() => setImmediate(() => this.flush())),
+      onLeave: (socket, rest) => this.#giveToNode(socket, rest),
+    });
     this.#server = createServer({
       headersTimeout: limits.headersMsMax,
       requestTimeout: limits.requestMsMax,
@@ -57,8 +73,13 @@ export class Http1Server {
     return this.#sockets.size;
   }
 
+  /** Writes the answers of the turn. */
+  flush(): void {
+    this.#quick.flush();
+  }
+
   /** Serves HTTP/1 on the paused socket, whose bytes so far are `first`; closes one too many. */
-  accept(socket: Duplex, first: Buffer): void {
+  accept(socket: Socket, first: Buffer): void {
     const { connectionsMax } = this.#gateway.limits;
     if (this.#onEmpty !== undefined || this.#sockets.size >= connectionsMax) {
       socket.destroy();
@@ -69,7 +90,12 @@ export class Http1Server {
       this.#sockets.delete(socket);
       if (this.#sockets.size === 0) this.#onEmpty?.();
     });
-    socket.unshift(first);
+    if (this.#isSlow) this.#giveToNode(socket, first);
+    else this.#quick.accept(socket, first);
+  }
+
+  #giveToNode(socket: Socket, first: Buffer): void {
+    if (first.length > 0) socket.unshift(first);
     this.#server.emit("connection", socket);
     socket.resume();
   }
@@ -82,6 +108,7 @@ export class Http1Server {
     // Answers that it never listened; what it does before is what is wanted.
     this.#server.close(() => {});
     this.#server.closeIdleConnections();
+    this.#quick.close();
     if (this.#sockets.size === 0) return;
     const timer = setTimeout(() => {
       for (const socket of [...this.#sockets]) socket.destroy();
@@ -247,9 +274,4 @@ class Http1Reply implements HttpReply {
       if (!this.#response.writableFinished) events.onClose();
     });
   }
-}
-
-// Header values are one line of printable Latin-1.
-function sound(value: string): string {
-  return /^[\t -~]*$/.test(value) ? value : value.replace(/[^\t -~]/g, " ");
 }

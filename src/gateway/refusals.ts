@@ -33,6 +33,8 @@ export const errBodyBacklog = new EtcdError(
   StatusCode.resourceExhausted,
   "too many bytes of unfinished requests",
 );
+/** For what is no HTTP/1.1, or is not complete in time: the whole answer. */
+export const badRequest = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
 export const errTimeout = (text: string): EtcdError =>
   new EtcdError(StatusCode.invalidArgument, `invalid grpc-timeout: ${text}`);
 

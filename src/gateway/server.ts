@@ -83,6 +83,11 @@ export class Gateway {
     return path.startsWith(apiPrefix) || this.#pages.has(path);
   }
 
+  /** Whether a request for the path is one message, and so is its answer. */
+  isUnary(path: string): boolean {
+    return this.#routes.get(path)?.kind === "unary";
+  }
+
   /** Begins to answer. @returns what is to be done with the body. */
   handle(request: HttpRequest, reply: HttpReply): BodyWanted {
     const strange = this.#access.strangeHost(request);

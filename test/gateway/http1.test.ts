@@ -1,6 +1,5 @@
 // HTTP/1.1 on the one port with raw sockets: deadlines, bounds, hosts and origins, what is no request.
 import assert from "node:assert/strict";
-import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { openHttpDoor } from "../../src/door/httpDoor.ts";
 import { Listener } from "../../src/door/listener.ts";
@@ -9,6 +8,7 @@ import type { GatewayLimits } from "../../src/gateway/exchange.ts";
 import type { UpgradeHandler } from "../../src/gateway/http1.ts";
 import type { MethodTable, StreamCall, UnaryCall } from "../../src/grpc/call.ts";
 import { encodeMessage } from "../support/messages.ts";
+import { Raw } from "../support/rawConnection.ts";
 
 interface Door {
   readonly port: number;
@@ -65,45 +65,6 @@ const put = request("POST /v3/kv/put", '{"key":"YQ=="}');
 function request(line: string, body: string, headers = ""): string {
   const length = Buffer.byteLength(body);
   return `${line} HTTP/1.1\r\nhost: a\r\n${headers}content-length: ${length}\r\n\r\n${body}`;
-}
-
-/** A socket that keeps what it got. */
-class Raw {
-  readonly socket: Socket;
-  text = "";
-  #onChange = (): void => {};
-
-  constructor(port: number) {
-    this.socket = connect(port, "127.0.0.1");
-    this.socket.on("data", (chunk: Buffer) => {
-      this.text += chunk.toString("latin1");
-      this.#onChange();
-    });
-    this.socket.on("close", () => this.#onChange());
-    this.socket.on("error", () => {});
-  }
-
-  send(text: string): void {
-    this.socket.write(Buffer.from(text, "latin1"));
-  }
-
-  async until(pattern: RegExp): Promise<void> {
-    await this.#when(() => pattern.test(this.text));
-    assert.match(this.text, pattern);
-  }
-
-  async closed(): Promise<void> {
-    await this.#when(() => false);
-  }
-
-  #when(done: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onChange = () => {
-        if (done() || this.socket.closed) resolve();
-      };
-      this.#onChange();
-    });
-  }
 }
 
 test("a request is understood however its bytes are cut, and pipelined ones in their order", async (t) => {
