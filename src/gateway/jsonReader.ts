@@ -4,6 +4,7 @@ import { type FieldDescriptor, FieldKind, type MessageDescriptor } from "../prot
 import { leadingNumber, wholeNumber } from "./jsonDecimal.ts";
 import { scanValue, unexpectedEnd } from "./jsonSyntax.ts";
 import { JsonTokens, jsonRefusal, type Scalar } from "./jsonTokens.ts";
+import { PlainReader } from "./plainReader.ts";
 import { ProtoBytes } from "./protoBytes.ts";
 
 /** Messages within messages; etcd's 10,000 would be too deep for our stack. */
@@ -12,6 +13,8 @@ export const messageDepthMax = 1000;
 export interface JsonReadOptions {
   /** Bytes are plain text; those under a name with `_base64` behind it are base64. */
   readonly utf8: boolean;
+  /** Does without the shorter way for requests of the plain form. */
+  readonly isGeneral?: boolean;
 }
 
 const openBrace = 0x7b;
@@ -30,12 +33,14 @@ export interface JsonMessage {
 
 export class JsonReader {
   readonly #options: JsonReadOptions;
+  readonly #plain: PlainReader | undefined;
   readonly #out = new ProtoBytes();
   #tokens = new JsonTokens(Buffer.alloc(0), 0);
   #depth = 0;
 
   constructor(options: JsonReadOptions) {
     this.#options = options;
+    this.#plain = options.utf8 || options.isGeneral === true ? undefined : new PlainReader();
   }
 
   /**
@@ -44,6 +49,8 @@ export class JsonReader {
    * @throws {EtcdError} INVALID_ARGUMENT, with etcd's text.
    */
   read(text: Buffer, type: MessageDescriptor, from = 0): JsonMessage | undefined {
+    const plain = this.#plain?.read(text, type, from);
+    if (plain !== undefined) return plain;
     this.#out.clear();
     this.#depth = 0;
     this.#tokens = new JsonTokens(text, from);

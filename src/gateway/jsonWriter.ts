@@ -91,7 +91,7 @@ function writeValue(reader: Reader, field: FieldDescriptor, options: JsonWriteOp
       return text;
     }
     case FieldKind.bytes:
-      return `"${asBuffer(reader.bytes()).toString("base64")}"`;
+      return `"${reader.base64Text()}"`;
     case FieldKind.string:
       return JSON.stringify(reader.string());
     case FieldKind.int64:

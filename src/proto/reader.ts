@@ -1,7 +1,7 @@
 // Protobuf reader over one message. It never reads past the end of the message at hand and never
 // throws: the first fault is kept, every later read gives zeros, and the loop over tags ends.
 import { LeaseId, noLease } from "../base/brand.ts";
-import { emptyBytes } from "../base/bytes.ts";
+import { base64Of, emptyBytes } from "../base/bytes.ts";
 
 /** What a decoder gives for bytes that are not a message of the expected type. */
 export class Malformed {
@@ -152,6 +152,14 @@ export class Reader {
     const from = this.#offset;
     this.#offset = from + length;
     return viewOf(this.#bytes, from, length);
+  }
+
+  /** Bytes in base64, without a view of them. */
+  base64Text(): string {
+    const length = this.#length();
+    const from = this.#offset;
+    this.#offset = from + length;
+    return base64Of(this.#bytes, from, from + length);
   }
 
   string(): string {
