@@ -9,7 +9,7 @@ import { findMethod, type MessageDescriptor } from "../../src/proto/descriptors.
 import { GatewayGenerator } from "../support/gatewayGenerator.ts";
 
 const seed = Number(process.env.QUORLET_SEED ?? 11);
-const requests = 20_000;
+const requests = 8_000;
 const put = requestOf("/v3/kv/put");
 const range = requestOf("/v3/kv/range");
 

@@ -10,7 +10,7 @@ import { encodeMessage } from "../support/messages.ts";
 import { Raw } from "../support/rawConnection.ts";
 
 const seed = Number(process.env.QUORLET_SEED ?? 12);
-const conversations = 600;
+const conversations = 300;
 const atOnce = 50;
 /** Whoever waits for more is given up soon. */
 const limits = {
@@ -71,7 +71,7 @@ async function converse(
   port: number,
   pieces: readonly string[],
   isPatient: boolean,
-): Promise<string> {
+): Promise<{ readonly text: string; readonly wasReset: boolean }> {
   const raw = new Raw(port);
   raw.socket.setNoDelay(true);
   for (const piece of pieces) {
@@ -81,7 +81,7 @@ async function converse(
     else await new Promise(setImmediate);
   }
   await raw.closed();
-  return raw.text.replace(/^Date: .*$/gm, "Date: now");
+  return { text: raw.text.replace(/^Date: .*$/gm, "Date: now"), wasReset: raw.wasReset };
 }
 
 async function compare(
@@ -89,13 +89,17 @@ async function compare(
   pieces: readonly string[],
   { isPatient = false, isHasty = false } = {},
 ): Promise<string> {
-  const [ours, nodes] = await Promise.all([
+  const [quick, slow] = await Promise.all([
     converse(doors.quick, pieces, isPatient),
     converse(doors.slow, pieces, isPatient),
   ]);
+  const [ours, nodes] = [quick.text, slow.text];
   // Node forgets answers that are due when what follows breaks off: ours may have more of them.
   const breakAt = isHasty ? nodes.search(breakOff) : -1;
-  if (breakAt < 0) assert.equal(ours, nodes, shown(pieces));
+  if (isHasty && (quick.wasReset || slow.wasReset)) {
+    const common = Math.min(ours.search(breakOff) >>> 0, breakAt >>> 0, ours.length, nodes.length);
+    assert.equal(ours.slice(0, common), nodes.slice(0, common), shown(pieces));
+  } else if (breakAt < 0) assert.equal(ours, nodes, shown(pieces));
   else {
     assert.ok(ours.startsWith(nodes.slice(0, breakAt)), shown(pieces));
     assert.ok(ours.endsWith(nodes.slice(breakAt)), shown(pieces));

@@ -6,6 +6,8 @@ import { connect, type Socket } from "node:net";
 export class Raw {
   readonly socket: Socket;
   text = "";
+  /** The other side closed while we were sending: what it had said before may be lost. */
+  wasReset = false;
   #onChange = (): void => {};
 
   constructor(port: number) {
@@ -15,7 +17,9 @@ export class Raw {
       this.#onChange();
     });
     this.socket.on("close", () => this.#onChange());
-    this.socket.on("error", () => {});
+    this.socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.wasReset ||= error.code === "ECONNRESET" || error.code === "EPIPE";
+    });
   }
 
   send(text: string): void {
