@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Violation } from "../sim/violation.ts";
 import { type Call, type CallAction, keySpace, type SeenPair } from "./call.ts";
+import { Members } from "./checkers/members.ts";
 import { checkRevisions } from "./checkers/revisions.ts";
 import { Settled } from "./checkers/settled.ts";
 import { checkWatch } from "./checkers/watches.ts";
+import { judgeGone } from "./leases.ts";
 import type { Past } from "./probe.ts";
 import type { WatchedEvent } from "./watcher.ts";
 
@@ -115,6 +117,35 @@ test("settled: what was left stays, unless a request without an answer happens l
   settled.check(state({ [a]: second }));
   assert.throws(() => settled.check(state({ [b]: both })), /k7\/0 was left as v2 .* is nothing/);
   assert.throws(() => settled.check(state({ [a]: first, [b]: both })), /k7\/0 was left as v2/);
+});
+
+test("leases: gone after the promise, not before it", () => {
+  const lease = { id: "7", key: "l7", untilUs: 2_000 };
+  judgeGone(lease, 2_000, "Range");
+  assert.throws(() => judgeGone(lease, 1_999, "Range"), /lease 7 is gone: it lives until 2000/);
+});
+
+test("members: all say the same, and in the end what they said in the beginning", () => {
+  const members = new Members();
+  members.settled([
+    ["2", "1", "3"],
+    ["1", "2", "3"],
+  ]);
+  members.agree([
+    ["1", "2", "3", "4"],
+    ["4", "1", "2", "3"],
+  ]);
+  assert.throws(
+    () =>
+      members.agree([
+        ["1", "2"],
+        ["1", "2", "3"],
+      ]),
+    /members differ/,
+  );
+  members.settled([["1", "2", "3"]]);
+  assert.throws(() => members.settled([["1", "2", "3", "4"]]), /1 2 3 4 where 1 2 3 should be/);
+  assert.throws(() => members.settled([["1", "2"]]), /1 2 where 1 2 3 should be/);
 });
 
 test("watches: what was told, and lies, gaps and repeats of it", () => {

@@ -7,14 +7,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { projectRoot } from "../support/paths.ts";
-import { memberNames, type Order, type Report } from "./orders.ts";
+import { memberNames, type Order, type Place, type Report } from "./orders.ts";
 import type { Reachable } from "./reachable.ts";
 
 /** Far above what a start takes, for a machine that is busy with something else. */
 const startMsMax = 60_000;
 /** Of what the process printed, in a failure. */
 const keptLinesMax = 60;
-const entry = join(projectRoot, ".build/test/chaos/clusterProcess.js");
+/** Where the build is that runs. */
+export const ownBuild = join(projectRoot, ".build");
 
 interface Waiting {
   readonly resolve: (whom: string) => void;
@@ -22,24 +23,26 @@ interface Waiting {
 }
 
 export class ClusterHandle implements Reachable, AsyncDisposable {
-  readonly names = memberNames;
   readonly #dataDir = mkdtempSync(join(tmpdir(), "quorlet-chaos-"));
   readonly #waiting = new Map<number, Waiting>();
   readonly #lines: string[] = [];
   #process: ChildProcess | undefined;
-  #endpoints: readonly string[] = [];
+  #places: readonly Place[] = [];
+  readonly #everSeen = new Set<string>();
+  readonly #entry: string;
   #lastId = 0;
   /** What went wrong that nobody ordered: threads that crashed, a process that ended. */
   readonly accidents: string[] = [];
   /** Lives of the process. */
   starts = 0;
 
-  private constructor() {
-    if (!existsSync(entry)) throw new Error(`${entry} is missing: npm run build`);
+  private constructor(build: string) {
+    this.#entry = join(build, "test/chaos/clusterProcess.js");
+    if (!existsSync(this.#entry)) throw new Error(`${this.#entry} is missing: npm run build`);
   }
 
-  static async start(): Promise<ClusterHandle> {
-    const handle = new ClusterHandle();
+  static async start(build = ownBuild): Promise<ClusterHandle> {
+    const handle = new ClusterHandle(build);
     try {
       await handle.#start();
     } catch (error) {
@@ -49,9 +52,19 @@ export class ClusterHandle implements Reachable, AsyncDisposable {
     return handle;
   }
 
+  /** Members come and go, but for the first ones. */
+  get names(): readonly string[] {
+    return this.#places.length === 0 ? memberNames : this.#places.map(({ name }) => name);
+  }
+
   /** host:port of the members' client doors; empty while the process is down. */
   get endpoints(): readonly string[] {
-    return this.#endpoints;
+    return this.#places.map(({ endpoint }) => endpoint);
+  }
+
+  /** Members that came after the first ones, over all lives. */
+  get joined(): number {
+    return Math.max(0, this.#everSeen.size - memberNames.length);
   }
 
   /** What the process printed lately. */
@@ -62,7 +75,7 @@ export class ClusterHandle implements Reachable, AsyncDisposable {
   /** @returns whom it met. @throws when it cannot be carried out, also when the process ends first. */
   order(order: Order): Promise<string> {
     const child = this.#process;
-    if (child === undefined || this.#endpoints.length === 0) {
+    if (child === undefined || this.#places.length === 0) {
       return Promise.reject(new Error("the process is down"));
     }
     const id = ++this.#lastId;
@@ -96,7 +109,7 @@ export class ClusterHandle implements Reachable, AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const child = fork(entry, [this.#dataDir], {
+    const child = fork(this.#entry, [this.#dataDir], {
       execArgv: [],
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
@@ -110,7 +123,7 @@ export class ClusterHandle implements Reachable, AsyncDisposable {
       const timer = setTimeout(() => fail(`is not there after ${startMsMax} ms`), startMsMax);
       child.on("message", (message) => {
         const report = message as Report;
-        if (report.kind === "ready") resolve();
+        if (report.kind === "members") resolve();
         this.#onReport(report);
       });
       child.on("exit", (code, signal) => {
@@ -124,8 +137,9 @@ export class ClusterHandle implements Reachable, AsyncDisposable {
 
   #onReport(report: Report): void {
     switch (report.kind) {
-      case "ready":
-        this.#endpoints = report.endpoints;
+      case "members":
+        this.#places = report.places;
+        for (const { name } of report.places) this.#everSeen.add(name);
         break;
       case "crash":
         this.accidents.push(`${report.name} went down by itself: ${report.why}`);
@@ -142,7 +156,7 @@ export class ClusterHandle implements Reachable, AsyncDisposable {
   }
 
   #onExit(child: ChildProcess, how: string): void {
-    this.#endpoints = [];
+    this.#places = [];
     if (this.#process === child) this.accidents.push(how);
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();

@@ -6,7 +6,7 @@ export const chaosTiming = { tickMs: 25, electionTicks: 10, heartbeatTicks: 1 };
 
 export const memberNames = ["m1", "m2", "m3"] as const;
 
-/** A member by name, or whoever leads when the order arrives. */
+/** A member that was there from the beginning, or whoever leads when the order arrives. */
 export type Target = (typeof memberNames)[number] | "leader";
 
 export type Order =
@@ -23,16 +23,30 @@ export type Order =
       readonly direction: CutDirection | "deaf";
     }
   | { readonly kind: "mend" }
-  /** Mends everything, restarts who is down; done when all members serve. */
-  | { readonly kind: "heal" };
+  /** One more member, a thread with an empty log. Done at once: it comes when the cluster lets it. */
+  | { readonly kind: "join"; readonly learner: boolean }
+  /** The member that came last is to go. Done at once. */
+  | { readonly kind: "part" }
+  /** Mends everything, restarts who is down, makes voters of learners; done when all members serve. */
+  | { readonly kind: "heal" }
+  /** Removes all but those that were there from the beginning. */
+  | { readonly kind: "shrink" };
 
 export interface Request {
   readonly id: number;
   readonly order: Order;
 }
 
+/** Members with their client doors; the first three never go. */
+export interface Place {
+  readonly name: string;
+  /** host:port. */
+  readonly endpoint: string;
+}
+
 export type Report =
-  | { readonly kind: "ready"; readonly endpoints: readonly string[] }
+  /** First when the cluster serves, then whenever somebody comes or goes. */
+  | { readonly kind: "members"; readonly places: readonly Place[] }
   | { readonly kind: "done"; readonly id: number; readonly whom: string }
   | { readonly kind: "failed"; readonly id: number; readonly why: string }
   /** A member went down that nobody killed. */

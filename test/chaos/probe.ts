@@ -11,6 +11,7 @@ import {
   revisionOf,
   type SeenPair,
 } from "./call.ts";
+import type { MemberIds } from "./checkers/members.ts";
 import { GrpcSession } from "./grpcSession.ts";
 import type { Reachable } from "./reachable.ts";
 
@@ -71,6 +72,18 @@ export class Probe {
   async range(at: number, from: string, to: string): Promise<ReadonlyMap<string, SeenPair>> {
     const message = encodeMessage("RangeRequest", { key: bytesOf(from), range_end: bytesOf(to) });
     return pairsOf(await this.#ask(at, "/etcdserverpb.KV/Range", message, "RangeResponse"));
+  }
+
+  /** Ids of the members, as each of them tells them. */
+  lists(): Promise<readonly MemberIds[]> {
+    const message = encodeMessage("MemberListRequest", { linearizable: true });
+    const path = "/etcdserverpb.Cluster/MemberList";
+    return Promise.all(
+      this.#cluster.names.map(async (_, at) => {
+        const answer = await this.#ask(at, path, message, "MemberListResponse");
+        return listOf(answer.members).map((member) => `${fieldsOf(member).ID}`);
+      }),
+    );
   }
 
   /** Each member tells a part of it, so that members that differ do not tell one story. */

@@ -30,6 +30,7 @@ export function describeRound({
   revisions,
   events,
   streams,
+  leases = 0,
 }: RoundReport): string {
   const count = (state: Call["state"]): number =>
     calls.filter((call) => call.state === state).length;
@@ -37,6 +38,7 @@ export function describeRound({
     `${count("done")} of ${calls.length} calls answered, ${count("unknown")} unknown`,
     `${revisions} revisions`,
     `${events} events over ${streams} streams`,
+    `${leases} answers about leases`,
     `healed in ${Math.round(healMs)} ms`,
   ];
   return `seed ${seed}: ${(ms / 1000).toFixed(1)} s, ${figures.join(", ")}`;

@@ -4,14 +4,16 @@ import { Prng } from "../../src/base/prng.ts";
 import { checkRegisters } from "../sim/registerCalls.ts";
 import { check } from "../sim/violation.ts";
 import { type Call, isSamePair, type KeySpace, keySpace } from "./call.ts";
+import type { Members } from "./checkers/members.ts";
 import { checkRevisions } from "./checkers/revisions.ts";
 import type { Settled } from "./checkers/settled.ts";
 import { checkWatch } from "./checkers/watches.ts";
 import type { ClusterHandle } from "./clusterHandle.ts";
+import { LeaseLoad } from "./leases.ts";
 import { Load } from "./load.ts";
 import { memberNames } from "./orders.ts";
 import type { Past, Probe } from "./probe.ts";
-import { describeStep, drawSchedule, faultsMs, type Step } from "./schedule.ts";
+import { describeStep, drawSchedule, faultsMs, type Kind, type Step } from "./schedule.ts";
 import { Watcher } from "./watcher.ts";
 
 const keyCount = 6;
@@ -26,6 +28,9 @@ export interface RoundParts {
   readonly cluster: ClusterHandle;
   readonly probe: Probe;
   readonly settled: Settled;
+  readonly members: Members;
+  /** The kinds of harm; all of them if missing. */
+  readonly only?: readonly Kind[] | undefined;
 }
 
 export interface RoundReport {
@@ -40,6 +45,8 @@ export interface RoundReport {
   /** Events that watchers were told, and streams that they needed for it. */
   readonly events: number;
   readonly streams: number;
+  /** Answers about leases. */
+  readonly leases?: number;
   readonly failure: Error | undefined;
 }
 
@@ -54,6 +61,7 @@ class Round {
   readonly #protocol: string[] = [];
   readonly #watchers: Watcher[] = [];
   #load: Load | undefined;
+  #leases: LeaseLoad | undefined;
   #healMs = 0;
   #revisions = 0;
 
@@ -68,6 +76,7 @@ class Round {
       (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
     );
     await this.#load?.end().catch(() => {});
+    await this.#leases?.end().catch(() => {});
     await Promise.all(this.#watchers.map((watcher) => watcher.end()));
     return {
       seed: this.#seed,
@@ -78,6 +87,7 @@ class Round {
       revisions: this.#revisions,
       events: this.#watchers.reduce((sum, { events }) => sum + events.length, 0),
       streams: this.#watchers.reduce((sum, { streams }) => sum + streams, 0),
+      leases: this.#leases?.judged ?? 0,
       failure,
     };
   }
@@ -88,15 +98,29 @@ class Round {
     const floor = await probe.awaitAll();
     const nowUs = (): number => Math.round(this.#nowMs() * 1000);
     const load = new Load({ seed: this.#seed, floor, space, cluster, nowUs });
+    const leases = new LeaseLoad({ seed: this.#seed, cluster, nowUs });
     this.#load = load;
+    this.#leases = leases;
     this.#watch(space, floor);
     load.begin();
+    leases.begin();
     const compaction = this.#compact(floor);
     await this.#harm();
     await this.#heal(load);
     await compaction;
     await load.end();
+    await leases.end();
     await this.#judge(load, floor);
+    await this.#shrink();
+  }
+
+  /** Who joined goes, so that every round begins alike. */
+  async #shrink(): Promise<void> {
+    const { cluster, probe, members } = this.#parts;
+    members.agree(await probe.lists());
+    const whom = await cluster.order({ kind: "shrink" });
+    this.#protocol.push(`${Math.round(this.#nowMs())} ms: remove ${whom}`);
+    members.settled(await probe.lists());
   }
 
   #watch({ from, to, keys }: KeySpace, after: number): void {
@@ -128,7 +152,7 @@ class Round {
   /** Steps do not wait for each other: a kill may still be under way when the next one comes. */
   async #harm(): Promise<void> {
     const underWay: Promise<void>[] = [];
-    for (const step of drawSchedule(this.#seed)) {
+    for (const step of drawSchedule(this.#seed, this.#parts.only)) {
       await wait(Math.max(0, step.atMs - this.#nowMs()));
       underWay.push(this.#act(step));
     }
@@ -154,10 +178,10 @@ class Round {
   async #heal(load: Load): Promise<void> {
     const { cluster, probe } = this.#parts;
     const fromMs = this.#nowMs();
-    await cluster.order({ kind: "heal" });
+    const whom = await cluster.order({ kind: "heal" });
     await probe.awaitAll();
     this.#healMs = this.#nowMs() - fromMs;
-    this.#protocol.push(`${Math.round(fromMs)} to ${Math.round(this.#nowMs())} ms: heal`);
+    this.#protocol.push(`${Math.round(fromMs)} to ${Math.round(this.#nowMs())} ms: heal (${whom})`);
     const wanted = load.answered + answersAfterHealing;
     while (load.answered < wanted) {
       const waitedMs = this.#nowMs() - fromMs;
@@ -179,7 +203,8 @@ class Round {
     );
     this.#revisions = last - floor;
     const space = keySpace(this.#seed, keyCount);
-    const hashes = await Promise.all(memberNames.map((_, at) => probe.hash(at, last)));
+    const { names } = cluster;
+    const hashes = await Promise.all(names.map((_, at) => probe.hash(at, last)));
     const past = await probe.past(space, { from: floor, last });
     await this.#judgeWatches(space, past);
     checkRevisions(load.calls, space, past);
@@ -187,7 +212,7 @@ class Round {
     check(
       hashes.every((hash) => hash === hashes[0]),
       "equalState",
-      () => `hashes of ${memberNames.join()} at ${last}: ${hashes.join()}`,
+      () => `hashes of ${names.join()} at ${last}: ${hashes.join()}`,
     );
     settled.check(await probe.range(this.#seed % memberNames.length, "k", "l"));
     settled.add(space, past.states.at(-1) ?? new Map(), load.calls);

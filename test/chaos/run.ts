@@ -1,8 +1,16 @@
 // Rounds one after the other on one cluster, until one fails, the time is over or all are done.
+import { setTimeout as wait } from "node:timers/promises";
+import { Members } from "./checkers/members.ts";
 import { Settled } from "./checkers/settled.ts";
 import { ClusterHandle } from "./clusterHandle.ts";
+import { leaseKeys } from "./leases.ts";
 import { Probe } from "./probe.ts";
 import { type RoundReport, runRound } from "./round.ts";
+import type { Kind } from "./schedule.ts";
+
+/** From the last round until its leases are gone; seconds are enough on a quiet machine. */
+const leasesMsMax = 30_000;
+const leasesPollMs = 100;
 
 export interface RunOptions {
   /** First seed. */
@@ -11,6 +19,10 @@ export interface RunOptions {
   /** No round begins after this time. */
   readonly msMax: number;
   readonly onRound: (report: RoundReport) => void;
+  /** The kinds of harm; all of them if missing. */
+  readonly only?: readonly Kind[] | undefined;
+  /** Another build than that of this tree. */
+  readonly build?: string;
 }
 
 export interface RunResult {
@@ -20,31 +32,52 @@ export interface RunResult {
   readonly revisions: number;
   readonly events: number;
   readonly faults: number;
+  /** Answers about leases. */
+  readonly leases: number;
   /** Lives of the process. */
   readonly starts: number;
+  /** Members that joined and were seen to serve. */
+  readonly joined: number;
   readonly failed: RoundReport | undefined;
 }
 
-export async function runRounds({ from, rounds, msMax, onRound }: RunOptions): Promise<RunResult> {
+export async function runRounds(options: RunOptions): Promise<RunResult> {
+  const { from, rounds, msMax, onRound, only, build } = options;
   const startMs = performance.now();
-  await using cluster = await ClusterHandle.start();
+  await using cluster = await ClusterHandle.start(build);
   const probe = new Probe(cluster);
   const settled = new Settled();
-  const total = { rounds: 0, calls: 0, revisions: 0, events: 0, faults: 0 };
+  const members = new Members();
+  const total = { rounds: 0, calls: 0, revisions: 0, events: 0, faults: 0, leases: 0 };
   let failed: RoundReport | undefined;
   for (let seed = from; seed < from + rounds && failed === undefined; seed++) {
     if (performance.now() - startMs > msMax) break;
-    const report = await runRound(seed, { cluster, probe, settled });
+    const report = await runRound(seed, { cluster, probe, settled, members, only });
     total.rounds++;
     total.calls += report.calls.length;
     total.revisions += report.revisions;
     total.events += report.events;
     total.faults += report.protocol.length;
+    total.leases += report.leases ?? 0;
     onRound(report);
     if (report.failure !== undefined) failed = report;
   }
+  if (failed === undefined) await awaitNoLeases(probe);
   probe.close();
-  return { ...total, starts: cluster.starts, failed };
+  return { ...total, starts: cluster.starts, joined: cluster.joined, failed };
+}
+
+/** Nobody renews a lease of a round that is over: all of them end. @throws when one does not. */
+async function awaitNoLeases(probe: Probe): Promise<void> {
+  const endMs = performance.now() + leasesMsMax;
+  for (;;) {
+    const left = await probe.range(0, leaseKeys.from, leaseKeys.to);
+    if (left.size === 0) return;
+    if (performance.now() > endMs) {
+      throw new Error(`leases do not end: ${[...left.keys()].join()} after ${leasesMsMax} ms`);
+    }
+    await wait(leasesPollMs);
+  }
 }
 
 export function describeResult({
@@ -53,7 +86,9 @@ export function describeResult({
   revisions,
   events,
   faults,
+  leases,
   starts,
+  joined,
 }: RunResult): string {
-  return `${rounds} rounds, ${faults} acts of harm and healing, ${starts} lives of the process, ${calls} calls, ${revisions} revisions, ${events} events`;
+  return `${rounds} rounds, ${faults} acts of harm and healing, ${joined} members that joined, ${starts} lives of the process, ${calls} calls, ${revisions} revisions, ${events} events, ${leases} answers about leases`;
 }

@@ -19,6 +19,7 @@ const pauseMsMin = 50;
 const pauseMsSpread = 900;
 const cutMsMin = 200;
 const cutMsSpread = 900;
+const stayMsMax = 900;
 
 /** Weights: how often each is drawn. */
 const kinds = {
@@ -36,24 +37,28 @@ const kinds = {
   mute: 2,
   deafen: 2,
   mend: 1,
+  joinVoter: 2,
+  joinLearner: 1,
 } as const;
-type Kind = keyof typeof kinds;
+export type Kind = keyof typeof kinds;
+const allKinds = Object.keys(kinds) as readonly Kind[];
 
-export function drawSchedule(seed: number): readonly Step[] {
+/** @param only the kinds of harm to draw from. */
+export function drawSchedule(seed: number, only: readonly Kind[] = allKinds): readonly Step[] {
   const random = new Prng(seed);
   const steps: Step[] = [];
-  if (seed % processKillEvery === 0) {
+  if (seed % processKillEvery === 0 && only === allKinds) {
     steps.push({ atMs: 100 + random.integer(faultsMs - 100), act: { kind: "killProcess" } });
   }
   const count = faultsMin + random.integer(faultsSpread);
-  for (let i = 0; i < count; i++) steps.push(...drawFault(random));
+  for (let i = 0; i < count; i++) steps.push(...drawFault(random, only));
   return steps.sort((a, b) => a.atMs - b.atMs);
 }
 
-function drawFault(random: Prng): readonly Step[] {
+function drawFault(random: Prng, only: readonly Kind[]): readonly Step[] {
   const atMs = 50 + random.integer(faultsMs - 50);
   const target = anyMember(random);
-  switch (drawKind(random)) {
+  switch (drawKind(random, only)) {
     case "killOne":
       return killed(atMs, target, random);
     case "killLeader":
@@ -86,6 +91,10 @@ function drawFault(random: Prng): readonly Step[] {
       return cut(atMs, { target: leaderOr(target, random), direction: "deaf" }, random);
     case "mend":
       return [{ atMs, act: { kind: "mend" } }];
+    case "joinVoter":
+      return joined(atMs, { learner: false }, random);
+    case "joinLearner":
+      return joined(atMs, { learner: true }, random);
   }
 }
 
@@ -98,6 +107,13 @@ const paused = (atMs: number, target: Target, random: Prng): Step => ({
   atMs,
   act: { kind: "pause", target, ms: pauseMsMin + random.integer(pauseMsSpread) },
 });
+
+/** Every other one leaves again; the rest stay until the round is over. */
+function joined(atMs: number, { learner }: { learner: boolean }, random: Prng): readonly Step[] {
+  const join: Step = { atMs, act: { kind: "join", learner } };
+  if (random.oneIn(2)) return [join];
+  return [join, { atMs: atMs + random.integer(stayMsMax), act: { kind: "part" } }];
+}
 
 interface CutParts {
   readonly target: Target;
@@ -124,10 +140,8 @@ function another(target: Target, random: Prng): Target {
   return others[random.integer(others.length)] ?? "m1";
 }
 
-function drawKind(random: Prng): Kind {
-  const lots = (Object.keys(kinds) as Kind[]).flatMap((kind) =>
-    Array.from({ length: kinds[kind] }, () => kind),
-  );
+function drawKind(random: Prng, only: readonly Kind[]): Kind {
+  const lots = only.flatMap((kind) => Array.from({ length: kinds[kind] }, () => kind));
   return lots[random.integer(lots.length)] ?? "killLeader";
 }
 
@@ -147,6 +161,8 @@ export function describeStep({ act }: Step): string {
     }
     case "killProcess":
       return "kill -9 the process";
+    case "join":
+      return act.learner ? "add a learner" : "add a voter";
     default:
       return act.kind;
   }

@@ -7,7 +7,6 @@ import { decodeMessage, encodeMessage } from "../support/messages.ts";
 import { bytesOf, fieldsOf, listOf, pairOf, revisionOf, type SeenPair } from "./call.ts";
 import type { ClusterHandle } from "./clusterHandle.ts";
 import { GrpcSession, type GrpcStream } from "./grpcSession.ts";
-import { memberNames } from "./orders.ts";
 
 const name = "watcher";
 /** Before another member is tried. */
@@ -91,7 +90,7 @@ export class Watcher {
 
   async #run(): Promise<void> {
     while (!this.#isOver && this.#fault === undefined) {
-      const endpoint = this.#cluster.endpoints[this.#random.integer(memberNames.length)];
+      const endpoint = this.#cluster.endpoints[this.#random.integer(this.#cluster.names.length)];
       if (endpoint !== undefined) {
         const session = new GrpcSession(endpoint);
         await this.#listen(session);
