@@ -30,6 +30,7 @@ import { PlainPut } from "../proto/plainPut.ts";
 import { Malformed, viewOf } from "../proto/reader.ts";
 import { type Entry, EntryKind, type Membership } from "../raft/types.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
+import { ApplyTally } from "./applyTally.ts";
 import { type BatchOrigin, batchOrigin, CommandKind, forEachCommand } from "./command.ts";
 import { type Command, firstRefusal, type Gate, type Gates, orderedGates } from "./gates.ts";
 import { type Checkpoints, decodeCheckpoints, decodeExpiry, type Expiry } from "./leaseDuties.ts";
@@ -44,6 +45,7 @@ import { deleteRange, keyRefusal, leaseRefusal, put, putPlain } from "./writes.t
 
 export interface ApplierOptions extends StoreOptions {
   readonly gates?: Gates;
+  readonly tally?: ApplyTally;
 }
 
 export class Applier {
@@ -55,6 +57,7 @@ export class Applier {
   readonly lessor: Lessor;
   readonly #origins: Origins;
   readonly #gates: readonly Gate[];
+  readonly #tally: ApplyTally;
   readonly #plain = new PlainPut();
   #applied: LogIndex;
   #term: Term;
@@ -63,9 +66,16 @@ export class Applier {
 
   private constructor(
     store: Store,
-    parts: { members: Members; lessor: Lessor; origins: Origins; gates: readonly Gate[] },
+    parts: {
+      members: Members;
+      lessor: Lessor;
+      origins: Origins;
+      gates: readonly Gate[];
+      tally: ApplyTally;
+    },
   ) {
     const { members, lessor, origins, gates } = parts;
+    this.#tally = parts.tally;
     this.store = store;
     this.members = members;
     this.lessor = lessor;
@@ -83,7 +93,8 @@ export class Applier {
     const members = Members.load(engine);
     const origins = Origins.load(engine, "origin");
     const gates = orderedGates(options.gates ?? {});
-    return new Applier(store, { members, lessor, origins, gates });
+    const tally = options.tally ?? new ApplyTally();
+    return new Applier(store, { members, lessor, origins, gates, tally });
   }
 
   /** The last batch of this member that was applied. */
@@ -138,10 +149,12 @@ export class Applier {
     // Gates judge whole requests.
     const arePlain = this.#gates.length === 0;
     forEachCommand(data, (kind, from, to) => {
+      const leaseCount = this.lessor.count;
       const isPlain = arePlain && kind === CommandKind.put && this.#plain.read(data, from, to);
       const outcome = isPlain
         ? putPlain(this.store, this.#plain, data, wanted)
         : this.#execute(kind, viewOf(data, from, to - from), wanted);
+      this.#tally.note(kind, outcome, Math.max(0, leaseCount - this.lessor.count));
       if (outcome !== undefined && wanted) outcomes.push(outcome);
     });
     return wanted ? outcomes : undefined;

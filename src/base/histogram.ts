@@ -12,12 +12,13 @@ export class Histogram {
     this.counts = new Float64Array(bounds.length + 1);
   }
 
-  observe(value: number): void {
+  /** @param times the same value was seen so often. */
+  observe(value: number, times = 1): void {
     const { bounds, counts } = this;
     let i = 0;
     while (i < bounds.length && value > (bounds[i] ?? 0)) i++;
-    counts[i] = (counts[i] ?? 0) + 1;
-    this.sum += value;
+    counts[i] = (counts[i] ?? 0) + times;
+    this.sum += value * times;
   }
 }
 

@@ -8,6 +8,7 @@ import { WatchHub } from "../watch/hub.ts";
 import { forceAlone } from "./forceAlone.ts";
 import { Member } from "./member.ts";
 import type { MemberConfig, MemberPorts } from "./memberParts.ts";
+import { MemberTally } from "./tally.ts";
 
 /** etcd's interval of progress messages to idle watchers. */
 const watchProgressMsDefault = 600_000;
@@ -26,7 +27,11 @@ export const uncommittedBytesMax = 64 << 20;
  */
 export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
   const { recentBytesMax } = config;
-  const options = recentBytesMax === undefined ? {} : { recentBytesMax };
+  const tally = new MemberTally();
+  const options = {
+    ...(recentBytesMax !== undefined && { recentBytesMax }),
+    tally: tally.apply,
+  };
   const openApplier = (): Applier => {
     const applier = Applier.open(ports.home.engine, options);
     ports.onState?.(applier);
@@ -43,7 +48,7 @@ export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
     wake: ports.requestTurn,
     progressTicks: progressTicksOf(config),
   });
-  return new Member(config, ports, { raft, applier, hub, openApplier });
+  return new Member(config, ports, { raft, applier, hub, tally, openApplier });
 }
 
 function bootRaft(

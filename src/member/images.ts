@@ -17,6 +17,7 @@ import {
 import { ImageReceiver } from "./imageReceiver.ts";
 import { ImageSender } from "./imageSender.ts";
 import { takeImage } from "./stateImage.ts";
+import { ImageTally } from "./tally.ts";
 
 /** Peers that are sent to at once; another waits until raft asks again. */
 export const transfersMax = 2;
@@ -33,6 +34,7 @@ export interface ImagesParts {
   readonly home: StoreHome;
   readonly link: PeerLink;
   readonly log: Log;
+  readonly tally: ImageTally;
   /** For what a peer could make this member say again and again. */
   readonly oddities: SeldomLog;
   /** Asks for a turn soon. */
@@ -181,6 +183,8 @@ export class Images {
     sender.close();
     this.#senders.delete(peer);
     this.#parts.raft.reportSnapshot(peer, end.kind === "done");
+    const { tally } = this.#parts;
+    ImageTally.add(end.kind === "done" ? tally.sent : tally.sendFailures, peer);
     if (end.kind === "done") {
       this.#parts.log.info("sent a snapshot", { peer, index: meta.index, bytes: sender.sentBytes });
       return true;
@@ -265,6 +269,7 @@ export class Images {
     if (isFinished) this.#tellRaft(receiver);
     if (receiver.step === "over") {
       const { from, why } = receiver;
+      ImageTally.add(this.#parts.tally.receiveFailures, from);
       if (why !== "") {
         this.#parts.oddities.warn(`${from} ${why}`, "gave up a snapshot", { from, why });
       }
@@ -284,6 +289,7 @@ export class Images {
   #endReceiving(receiver: ImageReceiver): void {
     const { from, transfer } = receiver;
     receiver.close();
+    ImageTally.add(this.#parts.tally.received, from);
     this.#lastDone = { from, transfer };
     this.#receiver = undefined;
   }

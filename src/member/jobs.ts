@@ -1,6 +1,8 @@
 // Long work in small steps between turns: content hashes and the removal of compacted history.
 import type { Revision } from "../base/brand.ts";
 import { EtcdError, errTooManyRequests } from "../base/errors.ts";
+import type { Histogram } from "../base/histogram.ts";
+import type { Clock } from "../base/ports.ts";
 import type { HashRun } from "../mvcc/hash.ts";
 import type { HashCompletion } from "./service.ts";
 
@@ -20,7 +22,16 @@ export interface Chores {
   readonly compactionSettled: boolean;
 }
 
+/** What is told of them; time by the member's clock. */
+export interface JobsTally {
+  readonly hashSec: Histogram;
+  readonly compactionPauseMs: Histogram;
+  readonly compactionMs: Histogram;
+  lastCompactionMs: number;
+}
+
 interface HashJob {
+  readonly startMs: number;
   /** As asked for. */
   readonly at: number;
   readonly run: HashRun;
@@ -28,11 +39,17 @@ interface HashJob {
 }
 
 export class Jobs {
+  readonly #clock: Clock;
+  readonly #tally: JobsTally;
+  /** When the compaction under way was first worked at; negative: none is. */
+  #sweepingSinceMs = -1;
   #chores: Chores;
   #hashes: HashJob[] = [];
   #settleWaiters: (() => void)[] = [];
 
-  constructor(chores: Chores) {
+  constructor(chores: Chores, { clock, tally }: { clock: Clock; tally: JobsTally }) {
+    this.#clock = clock;
+    this.#tally = tally;
     this.#chores = chores;
   }
 
@@ -42,7 +59,8 @@ export class Jobs {
       return;
     }
     try {
-      this.#hashes.push({ at: revision, run: this.#chores.hash(revision), completion });
+      const startMs = this.#clock.nowMs();
+      this.#hashes.push({ startMs, at: revision, run: this.#chores.hash(revision), completion });
     } catch (error) {
       completion.onRefused(refusalOf(error));
     }
@@ -62,7 +80,7 @@ export class Jobs {
 
   /** One small piece of each job. @returns true when there is more to do now. */
   step(): boolean {
-    const sweeping = this.#chores.sweep(stepUnitsMax);
+    const sweeping = this.#chores.compactionSettled ? this.#endSweep() : this.#sweep();
     if (this.#settleWaiters.length > 0 && this.#chores.compactionSettled) this.#settle();
     return this.#stepHash() || sweeping;
   }
@@ -73,6 +91,24 @@ export class Jobs {
     for (const { completion } of hashes) completion.onRefused(error);
     // A compaction that waits to be settled is decided and in the log: its answer stands.
     this.#settle();
+  }
+
+  #sweep(): boolean {
+    const startMs = this.#clock.nowMs();
+    const isFirst = this.#sweepingSinceMs < 0;
+    if (isFirst) this.#sweepingSinceMs = startMs;
+    const sweeping = this.#chores.sweep(stepUnitsMax);
+    if (sweeping || isFirst) this.#tally.compactionPauseMs.observe(this.#clock.nowMs() - startMs);
+    return sweeping;
+  }
+
+  #endSweep(): false {
+    if (this.#sweepingSinceMs < 0) return false;
+    const nowMs = this.#clock.nowMs();
+    this.#tally.compactionMs.observe(nowMs - this.#sweepingSinceMs);
+    this.#tally.lastCompactionMs = nowMs;
+    this.#sweepingSinceMs = -1;
+    return false;
   }
 
   #settle(): void {
@@ -88,6 +124,7 @@ export class Jobs {
       const result = job.run.step(stepUnitsMax);
       if (result === undefined) return true;
       this.#hashes.shift();
+      this.#tally.hashSec.observe((this.#clock.nowMs() - job.startMs) / 1000);
       job.completion.onHash({ ...result, revision: this.#chores.revision });
     } catch (error) {
       this.#hashes.shift();

@@ -71,6 +71,7 @@ export class Leases implements LeaseRequests {
   #leader: MemberId = noMember;
   #leaderTerm = -1;
   #isStopped = false;
+  #renewedCount = 0;
 
   constructor(config: LeasesConfig, ports: LeasesPorts, parts: LeasesParts) {
     const { timing, incarnation } = config;
@@ -87,6 +88,11 @@ export class Leases implements LeaseRequests {
   /** Requests without an answer. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Leases that this member renewed as leader, again and again. */
+  get renewedCount(): number {
+    return this.#renewedCount;
   }
 
   renew(id: LeaseId, sink: RenewSink): void {
@@ -204,9 +210,14 @@ export class Leases implements LeaseRequests {
   #renewAtOnce(id: LeaseId): number | undefined {
     const counted = this.#leadership();
     if (counted === undefined || !this.#isProven(counted.term)) return undefined;
-    const ttlSec = counted.renew(id);
+    const ttlSec = this.#counted(counted.renew(id));
     // It may be granted and not applied here yet: only a round that begins now tells.
     return ttlSec === "wait" || ttlSec === 0 ? undefined : ttlSec;
+  }
+
+  #counted(ttlSec: number | "wait"): number | "wait" {
+    if (ttlSec !== "wait" && ttlSec > 0) this.#renewedCount++;
+    return ttlSec;
   }
 
   #isProven(term: Term): boolean {
@@ -285,7 +296,7 @@ export class Leases implements LeaseRequests {
   }
 
   #renew(counted: LeaseTerm, question: LeaseQuestion): void {
-    const ttlSec = counted.renew(question.id);
+    const ttlSec = this.#counted(counted.renew(question.id));
     if (ttlSec !== "wait") this.#answer(question, { ttlSec, grantedTtlSec: ttlSec });
     else {
       this.#parked.push(question);

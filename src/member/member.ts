@@ -39,7 +39,7 @@ import type {
   TransferCompletion,
 } from "./service.ts";
 import { StoreWriter } from "./storeWriter.ts";
-import { type MemberNumbers, MemberTally, numbersOf } from "./tally.ts";
+import { type MemberNumbers, type MemberTally, numbersOf } from "./tally.ts";
 import type { Watches } from "./watches.ts";
 
 /** Applied but unwritten changes above this stop new proposals until the store caught up. */
@@ -75,7 +75,7 @@ export class Member implements MemberService {
   readonly #leases: Leases;
   readonly #propose = (datas: readonly Uint8Array[]): void => void this.#raft.propose(datas);
   readonly #askReadIndex = (requestId: number): void => this.#raft.readIndex(requestId);
-  readonly #tally = new MemberTally();
+  readonly #tally: MemberTally;
   readonly #oddities: SeldomLog;
   #leader: MemberId = noMember;
   #leaderTerm = -1;
@@ -92,6 +92,7 @@ export class Member implements MemberService {
     this.#oddities = new SeldomLog(ports.log, ports.clock);
     this.#raft = core.raft;
     this.#applier = core.applier;
+    this.#tally = core.tally;
     this.#openApplier = core.openApplier;
     const waitTicksMax = requestTicksMax(config.timing);
     this.#pending = new Pending({
@@ -113,6 +114,7 @@ export class Member implements MemberService {
       home: ports.home,
       link: ports.link,
       log: ports.log,
+      tally: this.#tally.images,
       oddities: this.#oddities,
       wake: ports.requestTurn,
     });
@@ -137,7 +139,7 @@ export class Member implements MemberService {
       },
     });
     this.#storeWriter = this.#newStoreWriter();
-    this.#jobs = new Jobs(core.applier);
+    this.#jobs = new Jobs(core.applier, { clock: ports.clock, tally: this.#tally });
     this.#hub = core.hub;
     this.#leaderLoss = new LeaderLoss(config.timing);
     this.#cluster = new ClusterDuties(config, {
@@ -296,7 +298,8 @@ export class Member implements MemberService {
   numbers(): MemberNumbers {
     return numbersOf({
       ...{ status: this.status(), tally: this.#tally, applier: this.#applier, hub: this.#hub },
-      ...{ pending: this.#pending, reads: this.#reads },
+      ...{ pending: this.#pending, reads: this.#reads, images: this.#images },
+      ...{ renewedLeases: this.#leases.renewedCount, nowMs: this.#ports.clock.nowMs() },
     });
   }
 

@@ -13,6 +13,7 @@ import type { MemberTiming } from "./events.ts";
 import type { CompactionBounds } from "./logCompaction.ts";
 import type { LinkInfo } from "./roster.ts";
 import type { MemberInfo, MemberStatus } from "./service.ts";
+import type { MemberTally } from "./tally.ts";
 
 export interface MemberConfig {
   readonly clusterId: bigint;
@@ -62,6 +63,7 @@ export interface MemberCore {
   readonly raft: RaftNode;
   readonly applier: Applier;
   readonly hub: WatchHub;
+  readonly tally: MemberTally;
   /** The state of `home.engine`, which is another one after a snapshot. */
   readonly openApplier: () => Applier;
 }

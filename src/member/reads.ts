@@ -49,6 +49,7 @@ export class Reads {
   #count = 0;
   #tick = 0;
   #failedCount = 0;
+  #slowCount = 0;
 
   /** @param options.incarnation differs from that of any recent life of this member. */
   constructor(options: { incarnation: number; waitTicksMax: number; retryTicks: number }) {
@@ -60,6 +61,11 @@ export class Reads {
   /** Reads that were refused, in this life. */
   get failedCount(): number {
     return this.#failedCount;
+  }
+
+  /** Rounds that nobody answered in time and that were asked again. */
+  get slowCount(): number {
+    return this.#slowCount;
   }
 
   /** Reads without an answer yet. */
@@ -147,6 +153,7 @@ export class Reads {
         this.#refuse(round.completions, errTimeout);
       } else if (this.#tick - round.askedTick >= this.#retryTicks) {
         this.#rounds.delete(requestId);
+        this.#slowCount++;
         this.#ask(round, ask);
       }
     }

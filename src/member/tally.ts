@@ -1,6 +1,8 @@
 // What a member counts as it goes, and how it looks when someone asks. Plain numbers: nothing is sent
 // or allocated for an operation.
 import type { Applier } from "../apply/applier.ts";
+import { ApplyTally } from "../apply/applyTally.ts";
+import type { MemberId } from "../base/brand.ts";
 import { exponentialBounds, Histogram } from "../base/histogram.ts";
 import type { Log } from "../base/ports.ts";
 import type { WatchHub } from "../watch/hub.ts";
@@ -13,14 +15,32 @@ export const diskBoundsSec: readonly number[] = exponentialBounds(0.001, 2, 14);
 /** What is applied in one go and takes longer is told of, as in etcd. */
 export const slowApplyMs = 100;
 const batchBounds: readonly number[] = exponentialBounds(1, 2, 14);
+const applyBoundsSec: readonly number[] = exponentialBounds(0.0001, 2, 20);
+const hashBoundsSec: readonly number[] = exponentialBounds(0.01, 2, 15);
+const pauseBoundsMs: readonly number[] = exponentialBounds(1, 2, 13);
+const compactionBoundsMs: readonly number[] = exponentialBounds(100, 2, 14);
 
 export class MemberTally {
   leaderChanges = 0;
   slowApplies = 0;
   /** Commands of one entry that this member proposed. */
   readonly batchCommands = new Histogram(batchBounds);
+  readonly apply = new ApplyTally();
+  /** By command kind, done and refused. A round takes one look at the clock: each of its commands its share. */
+  readonly applySec = new Map<number, { readonly done: Histogram; readonly refused: Histogram }>();
+  readonly hashSec = new Histogram(hashBoundsSec);
+  /** Steps of a compaction, and all of it. */
+  readonly compactionPauseMs = new Histogram(pauseBoundsMs);
+  readonly compactionMs = new Histogram(compactionBoundsMs);
+  /** By the member's clock; negative: never. */
+  lastCompactionMs = -1;
+  readonly images = new ImageTally();
+  #seenDone = new Float64Array(this.apply.done.length);
+  #seenRefused = new Float64Array(this.apply.done.length);
+
   /** Entries that were applied in one go. */
   onApplied(entries: number, tookMs: number, log: Log): void {
+    this.#shareOut(tookMs / 1000);
     if (tookMs <= slowApplyMs) return;
     this.slowApplies++;
     log.warn("apply request took too long", {
@@ -32,6 +52,53 @@ export class MemberTally {
 
   /** From handing a batch to the store until it is written. */
   readonly storeFlushSec = new Histogram(diskBoundsSec);
+
+  #shareOut(tookSec: number): void {
+    const { done, refused } = this.apply;
+    let commands = 0;
+    for (let kind = 0; kind < done.length; kind++) {
+      commands += newOf(done, this.#seenDone, kind) + newOf(refused, this.#seenRefused, kind);
+    }
+    if (commands === 0) return;
+    const shareSec = tookSec / commands;
+    for (let kind = 0; kind < done.length; kind++) {
+      const [doneNow, refusedNow] = [
+        newOf(done, this.#seenDone, kind),
+        newOf(refused, this.#seenRefused, kind),
+      ];
+      if (doneNow + refusedNow === 0) continue;
+      const { done: well, refused: badly } = this.#applySecOf(kind);
+      if (doneNow > 0) well.observe(shareSec, doneNow);
+      if (refusedNow > 0) badly.observe(shareSec, refusedNow);
+    }
+    this.#seenDone.set(done);
+    this.#seenRefused.set(refused);
+  }
+
+  #applySecOf(kind: number): { readonly done: Histogram; readonly refused: Histogram } {
+    let both = this.applySec.get(kind);
+    if (both === undefined) {
+      both = { done: new Histogram(applyBoundsSec), refused: new Histogram(applyBoundsSec) };
+      this.applySec.set(kind, both);
+    }
+    return both;
+  }
+}
+
+/** Snapshots to and from others, by peer. */
+export class ImageTally {
+  readonly sent = new Map<MemberId, number>();
+  readonly sendFailures = new Map<MemberId, number>();
+  readonly received = new Map<MemberId, number>();
+  readonly receiveFailures = new Map<MemberId, number>();
+
+  static add(counts: Map<MemberId, number>, peer: MemberId): void {
+    counts.set(peer, (counts.get(peer) ?? 0) + 1);
+  }
+}
+
+function newOf(counts: Float64Array, seen: Float64Array, kind: number): number {
+  return (counts[kind] ?? 0) - (seen[kind] ?? 0);
 }
 
 /** A moment of a member. Counts begin with its life, or with its store. */
@@ -42,6 +109,14 @@ export interface MemberNumbers {
   readonly failedCommands: number;
   readonly pendingReads: number;
   readonly failedReads: number;
+  /** Quorum rounds of reads that had to be asked again. */
+  readonly slowReads: number;
+  readonly receivingImages: number;
+  readonly sendingImages: number;
+  /** By this member as leader. */
+  readonly renewedLeases: number;
+  /** Milliseconds of the member's clock. */
+  readonly nowMs: number;
   readonly keys: number;
   readonly compactedRevision: number;
   /** Applied, not yet written to the store. */
@@ -52,6 +127,7 @@ export interface MemberNumbers {
     readonly deletes: number;
     readonly txns: number;
     readonly putBytes: number;
+    readonly compactedRows: number;
   };
   readonly watch: {
     readonly streams: number;
@@ -68,8 +144,11 @@ export function numbersOf(parts: {
   readonly hub: WatchHub;
   readonly pending: Pending;
   readonly reads: Reads;
+  readonly images: { readonly sending: number; readonly isReceiving: boolean };
+  readonly renewedLeases: number;
+  readonly nowMs: number;
 }): MemberNumbers {
-  const { status, tally, applier, hub, pending, reads } = parts;
+  const { status, tally, applier, hub, pending, reads, images } = parts;
   const { store } = applier;
   return {
     status,
@@ -78,6 +157,11 @@ export function numbersOf(parts: {
     failedCommands: pending.failedCount,
     pendingReads: reads.count,
     failedReads: reads.failedCount,
+    slowReads: reads.slowCount,
+    receivingImages: images.isReceiving ? 1 : 0,
+    sendingImages: images.sending,
+    renewedLeases: parts.renewedLeases,
+    nowMs: parts.nowMs,
     keys: store.keyCount,
     compactedRevision: store.compactedRevision,
     unflushedBytes: applier.unflushedBytes,

@@ -6,7 +6,9 @@ import type { GrpcStats } from "../grpc/stats.ts";
 import type { MemberNumbers } from "../member/tally.ts";
 import type { CountedLink } from "./countedLink.ts";
 import { writeClients, writeGrpc } from "./grpcFamilies.ts";
+import { writeApply, writeImages, writeLeases, writeUnused } from "./memberFamilies.ts";
 import { readProcess, writeProcess } from "./process.ts";
+import { Runtime } from "./runtime.ts";
 import { type Labels, MetricsText } from "./text.ts";
 import type { DiskTally } from "./timedDisk.ts";
 
@@ -40,6 +42,7 @@ export interface MetricsSources {
 export class MetricsPage {
   readonly #sources: MetricsSources;
   readonly #loop = monitorEventLoopDelay({ resolution: loopResolutionMs });
+  readonly #runtime = new Runtime();
   #scrapes = 0;
 
   constructor(sources: MetricsSources) {
@@ -49,6 +52,7 @@ export class MetricsPage {
 
   close(): void {
     this.#loop.disable();
+    this.#runtime.close();
   }
 
   render(): string {
@@ -57,15 +61,22 @@ export class MetricsPage {
     writeServer(text, numbers, this.#sources);
     writeDisk(text, numbers, this.#sources.disk);
     writeStore(text, numbers);
+    writeApply(text, numbers);
+    writeLeases(text, numbers);
+    writeImages(text, numbers);
+    writeUnused(text);
     writePeers(text, this.#sources);
     writeClients(text, this.#sources.grpc);
     writeGrpc(text, this.#sources.grpc);
     writeOurs(text, numbers);
     this.#writeLoop(text);
     writeProcess(text, readProcess());
+    this.#runtime.write(text);
     this.#scrapes++;
     text.family("promhttp_metric_handler_requests_total", "counter", "Scrapes by status.");
     text.sample("promhttp_metric_handler_requests_total", [["code", "200"]], this.#scrapes);
+    const inFlight = "promhttp_metric_handler_requests_in_flight";
+    text.gauge(inFlight, "Scrapes under way, this one too.", 1);
     return text.take();
   }
 
@@ -99,6 +110,11 @@ function writeServer(text: MetricsText, numbers: MemberNumbers, sources: Metrics
   );
   text.counter(`${server}_proposals_failed_total`, "Commands too late.", numbers.failedCommands);
   text.counter(`${server}_read_indexes_failed_total`, "Reads refused.", numbers.failedReads);
+  text.counter(
+    `${server}_slow_read_indexes_total`,
+    "Quorum rounds of reads asked again.",
+    numbers.slowReads,
+  );
   text.counter(
     `${server}_slow_apply_total`,
     "Rounds of entries applied too slowly.",
@@ -143,6 +159,7 @@ function writeChecks(text: MetricsText, { checks }: HealthNumbers): void {
 function writeDisk(text: MetricsText, { tally }: MemberNumbers, disk: DiskTally): void {
   const name = "etcd_disk";
   text.histogram(`${name}_wal_fsync_duration_seconds`, "Syncs of the log.", disk.syncSec);
+  text.histogram(`${name}_wal_write_duration_seconds`, "Writes to the log.", disk.writeSec);
   text.gauge(`${name}_wal_write_bytes_total`, "Bytes written to the log.", disk.writtenBytes);
   const commit = `${name}_backend_commit_duration_seconds`;
   text.histogram(commit, "Batches of the store.", tally.storeFlushSec);
@@ -150,7 +167,7 @@ function writeDisk(text: MetricsText, { tally }: MemberNumbers, disk: DiskTally)
 }
 
 function writeStore(text: MetricsText, numbers: MemberNumbers): void {
-  const { store, status, watch } = numbers;
+  const { store, status, watch, tally } = numbers;
   const mvcc = "etcd_mvcc";
   text.counter(`${mvcc}_range_total`, "Ranges.", store.ranges);
   text.counter(`${mvcc}_put_total`, "Puts.", store.puts);
@@ -168,6 +185,22 @@ function writeStore(text: MetricsText, numbers: MemberNumbers): void {
   text.gauge(`${debugging}_watcher_total`, "Watchers.", watch.watchers);
   text.gauge(`${debugging}_slow_watcher_total`, "Watchers that are behind.", watch.behind);
   text.counter(`${debugging}_events_total`, "Events sent.", watch.events);
+  const compaction = `${debugging}_db_compaction`;
+  text.counter(`${compaction}_keys_total`, "Rows that compactions removed.", store.compactedRows);
+  text.histogram(
+    `${compaction}_pause_duration_milliseconds`,
+    "Steps of compactions.",
+    tally.compactionPauseMs,
+  );
+  text.histogram(
+    `${compaction}_total_duration_milliseconds`,
+    "Compactions from their first step until the store has dropped all.",
+    tally.compactionMs,
+  );
+  const agoMs = numbers.nowMs - tally.lastCompactionMs;
+  const lastSec = tally.lastCompactionMs < 0 ? 0 : (Date.now() - agoMs) / 1000;
+  text.gauge(`${compaction}_last`, "End of the last compaction, Unix time.", lastSec);
+  text.histogram("etcd_mvcc_hash_rev_duration_seconds", "Hashes of the keys.", tally.hashSec);
 }
 
 function writePeers(text: MetricsText, { link, id }: MetricsSources): void {

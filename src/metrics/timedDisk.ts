@@ -6,6 +6,7 @@ import type { LogDisk, SegmentFile } from "../storage/logDisk.ts";
 
 export class DiskTally {
   readonly syncSec = new Histogram(diskBoundsSec);
+  readonly writeSec = new Histogram(diskBoundsSec);
   writtenBytes = 0;
 }
 
@@ -54,8 +55,11 @@ class TimedFile implements SegmentFile {
   }
 
   write(from: Uint8Array, count: number, offset: number): void {
+    const { tally, clock } = this.#options;
+    const startMs = clock.nowMs();
     this.#file.write(from, count, offset);
-    this.#options.tally.writtenBytes += count;
+    tally.writeSec.observe((clock.nowMs() - startMs) / 1000);
+    tally.writtenBytes += count;
   }
 
   syncNow(): void {

@@ -86,6 +86,7 @@ export class Compaction {
       if (dropped.next >= dropped.end) this.#dropped.pop();
       count++;
     }
+    this.#state.counters.compactedRows += count;
     return count;
   }
 

@@ -9,4 +9,6 @@ export class StoreCounters {
   txns = 0;
   /** Keys and values of all puts. */
   putBytes = 0;
+  /** Rows that compactions removed. */
+  compactedRows = 0;
 }
