@@ -1,7 +1,7 @@
 // Binds what clients reach a member by: one address or several, some for gRPC or HTTP alone, unix sockets;
 // with TLS or without, by the same rules everywhere.
 import type { Address } from "../src/cluster/address.ts";
-import type { ClientDoor } from "../src/cluster/protocol.ts";
+import type { ClientDoor, DoorManner } from "../src/cluster/protocol.ts";
 import type { DoorRules, Listener } from "../src/door/listener.ts";
 import { makeCertificate } from "../src/door/ownCertificate.ts";
 import type { AccessRules } from "../src/gateway/access.ts";
@@ -16,7 +16,7 @@ export async function bindClientDoor(
   const { more = [] } = door;
   const addresses = more.flatMap(({ at }) => ("path" in at ? [] : [at.host]));
   const tls = tlsOf([listen.host, ...addresses], door);
-  const rulesOf = (secure: boolean, serves: "all" | "grpc" | "http"): DoorRules => {
+  const rulesOf = (secure: boolean, serves: DoorManner["serves"]): DoorRules => {
     if (!secure) return { serves };
     if (tls === undefined) throw new RangeError("TLS without a certificate");
     return { serves, tls };

@@ -51,8 +51,8 @@ export interface ClientDoor {
 
 export interface DoorManner {
   readonly secure: boolean;
-  /** "grpc" and "http" each leave out the other. */
-  readonly serves: "all" | "grpc" | "http";
+  /** "grpc" and "http" each leave out the other; "metrics": nothing but numbers and health. */
+  readonly serves: "all" | "grpc" | "http" | "metrics";
 }
 
 /** Given to the thread at its birth. Ids are plain bigints: brands do not cross threads. */

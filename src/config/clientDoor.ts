@@ -28,9 +28,12 @@ export function clientListeners(settings: Settings): ClientListeners {
   const listening = [
     ...grpcUrls.map((text) => listeningAt("listen-client-urls", text, serves)),
     ...httpUrls.map((text) => listeningAt("listen-client-http-urls", text, "http")),
+    ...settings
+      .list("listen-metrics-urls")
+      .map((text) => listeningAt("listen-metrics-urls", text, "metrics")),
   ];
   for (const { text, secure } of listening) judgeScheme(settings, text, { secure, ...has });
-  const main = listening.find(({ at }) => !("path" in at));
+  const main = listening.find(({ at, serves: what }) => !("path" in at) && what !== "metrics");
   if (main === undefined || "path" in main.at) {
     throw new ConfigError("--listen-client-urls names no URL with host and port");
   }

@@ -105,7 +105,7 @@ const rows: readonly Row[] = [
   // Profiling, metrics, logging
   ["enable-pprof", "bool", "false", "moot"],
   ["metrics", "text", "basic", "served"],
-  ["listen-metrics-urls", "text", "", "missing"],
+  ["listen-metrics-urls", "text", "", "served"],
   ["logger", "text", "zap", "moot"],
   ["log-outputs", "text", "default", "moot"],
   ["log-level", "text", "info", "served"],

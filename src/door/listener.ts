@@ -44,9 +44,14 @@ export interface UnixAddress {
 export interface DoorRules {
   /** Missing: plain text. With it nothing else is understood. */
   readonly tls?: TlsSettings | OwnCertificate;
-  /** "grpc" and "http" each leave out the other, as with etcd's --listen-client-http-urls. */
-  readonly serves?: "all" | "grpc" | "http";
+  /**
+   * "grpc" and "http" each leave out the other, as with etcd's --listen-client-http-urls; "metrics"
+   * are those and health alone, over HTTP/1.1, as with --listen-metrics-urls.
+   */
+  readonly serves?: Serves;
 }
+
+type Serves = "all" | "grpc" | "http" | "metrics";
 
 /** First bytes that tell nothing yet are waited for; the shortest telling ones are three long. */
 const http2Mark = connectionPreface.subarray(0, 3);
@@ -205,21 +210,21 @@ export class Listener {
       cancelDeadline();
       socket.off("data", onData);
       this.#fresh.delete(socket);
-      this.#handOver(socket, isServed(kind, way) ? kind : "garbage", first);
+      this.#handOver(socket, isServed(kind, way) ? kind : "garbage", { first, way });
     };
     socket.on("data", onData);
     socket.once("close", cancelDeadline);
     socket.resume();
   }
 
-  #handOver(socket: Socket, kind: "http2" | "http1" | "garbage", first: Buffer): void {
+  #handOver(socket: Socket, kind: "http2" | "http1" | "garbage", { first, way }: Fresh): void {
     if (kind === "http2") {
       this.#http2?.accept(socket, first);
     } else if (kind === "garbage") {
       socket.destroy();
     } else if (this.#http1 !== undefined) {
       socket.pause();
-      this.#http1.accept(socket, first);
+      this.#http1.accept(socket, first, { pagesOnly: way.serves === "metrics" });
     } else {
       socket.end(http1Refusal, () => socket.destroy());
     }
@@ -228,7 +233,7 @@ export class Listener {
 
 /** How connections of one address go. */
 interface Way {
-  readonly serves: "all" | "grpc" | "http";
+  readonly serves: Serves;
   /** Through a handshake first. */
   readonly secure: TlsDoor | undefined;
 }
@@ -239,6 +244,7 @@ interface Fresh {
 }
 
 function isServed(kind: "http2" | "http1" | "garbage", { serves }: Way): boolean {
+  if (serves === "metrics") return kind === "http1";
   return kind !== "http1" || serves !== "grpc";
 }
 

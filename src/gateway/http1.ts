@@ -35,6 +35,8 @@ export class Http1Server {
   readonly #sockets = new Set<Duplex>();
   readonly #quick: QuickConnections;
   readonly #isSlow: boolean;
+  /** Over these nothing is answered but numbers and health. */
+  readonly #pagesOnly = new WeakSet<Duplex>();
   #onEmpty: (() => void) | undefined;
 
   constructor({ gateway, upgrades, requestFlush, isSlow = false }: Http1Options) {
@@ -78,8 +80,12 @@ export class Http1Server {
     this.#quick.flush();
   }
 
-  /** Serves HTTP/1 on the paused socket, whose bytes so far are `first`; closes one too many. */
-  accept(socket: Socket, first: Buffer): void {
+  /**
+   * Serves HTTP/1 on the paused socket, whose bytes so far are `first`; closes one too many.
+   *
+   * @param options.pagesOnly nothing is answered but numbers and health.
+   */
+  accept(socket: Socket, first: Buffer, { pagesOnly = false } = {}): void {
     const { connectionsMax } = this.#gateway.limits;
     if (this.#onEmpty !== undefined || this.#sockets.size >= connectionsMax) {
       socket.destroy();
@@ -90,7 +96,8 @@ export class Http1Server {
       this.#sockets.delete(socket);
       if (this.#sockets.size === 0) this.#onEmpty?.();
     });
-    if (this.#isSlow) this.#giveToNode(socket, first);
+    if (pagesOnly) this.#pagesOnly.add(socket);
+    if (this.#isSlow || pagesOnly) this.#giveToNode(socket, first);
     else this.#quick.accept(socket, first);
   }
 
@@ -120,7 +127,8 @@ export class Http1Server {
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on("error", () => socket.destroy());
     const asked = new Http1Request(request);
-    const handler = this.#gateway.isStrange(asked) ? undefined : this.#upgrades.get(asked.path);
+    const mayNot = this.#gateway.isStrange(asked) || this.#pagesOnly.has(socket);
+    const handler = mayNot ? undefined : this.#upgrades.get(asked.path);
     if (handler === undefined) socket.end(upgradeRefusal, () => socket.destroy());
     else handler(request, socket, head);
   }
@@ -131,7 +139,8 @@ export class Http1Server {
       common: this.#gateway.commonFields(request),
       backlogBytesMax: this.#gateway.limits.streamBacklogBytesMax,
     });
-    const wanted = this.#gateway.handle(request, reply);
+    const isHidden = this.#pagesOnly.has(incoming.socket) && !isAboutHealth(request.path);
+    const wanted = isHidden ? this.#gateway.notFound(reply) : this.#gateway.handle(request, reply);
     if (wanted.kind === "none") incoming.resume();
     else if (wanted.kind === "whole") this.#collect(incoming, reply, wanted.onBody);
     else {
@@ -177,6 +186,10 @@ export class Http1Server {
       bytes = 0;
     });
   }
+}
+
+function isAboutHealth(path: string): boolean {
+  return /^\/(metrics$|health$|livez|readyz)/.test(path);
 }
 
 const noBytes = Buffer.alloc(0);

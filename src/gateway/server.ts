@@ -98,9 +98,15 @@ export class Gateway {
     return noBody;
   }
 
+  /** As for a path that is nobody's. */
+  notFound(reply: HttpReply): BodyWanted {
+    reply.whole(404, plainType, "404 page not found\n");
+    return noBody;
+  }
+
   #page(request: HttpRequest, reply: HttpReply): void {
     const page = this.#pages.get(request.path);
-    if (page === undefined) reply.whole(404, plainType, "404 page not found\n");
+    if (page === undefined) this.notFound(reply);
     // etcd's metrics answer any verb.
     else if (request.method === "GET" || request.path === "/metrics") page(request, reply);
     else reply.whole(405, getOnly, "Method Not Allowed\n");

@@ -134,6 +134,7 @@ test("clients are met at several addresses, with TLS or without, HTTP apart, by 
       ...[...certificate, ...advertise, "--listen-client-urls", "https://a:1,http://b:2,unix:///s"],
       ...["--trusted-ca-file", "ca", "--client-cert-auth", "--client-crl-file", "r"],
       ...["--listen-client-http-urls", "https://a:3", "--tls-min-version", "TLS1.3"],
+      ...["--listen-metrics-urls", "http://a:4"],
       ...["--cipher-suites", "X,Y", "--cors", "http://p", "--host-whitelist", "h1,h2"],
     ],
   });
@@ -148,11 +149,12 @@ test("clients are met at several addresses, with TLS or without, HTTP apart, by 
       { at: { host: "b", port: 2 }, secure: false, serves: "grpc" },
       { at: { path: "/s" }, secure: false, serves: "grpc" },
       { at: { host: "a", port: 3 }, secure: true, serves: "http" },
+      { at: { host: "a", port: 4 }, secure: false, serves: "metrics" },
     ],
     cors: ["http://p"],
     hostWhitelist: ["h1", "h2"],
   });
-  assert.equal(found.warnings.length, 2, "two addresses are plain beside a certificate");
+  assert.equal(found.warnings.length, 3, "three addresses are plain beside a certificate");
 });
 
 test("what is not built is refused rather than passed over", () => {

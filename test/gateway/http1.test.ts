@@ -6,6 +6,7 @@ import { Listener } from "../../src/door/listener.ts";
 import type { AccessRules } from "../../src/gateway/access.ts";
 import type { GatewayLimits } from "../../src/gateway/exchange.ts";
 import type { UpgradeHandler } from "../../src/gateway/http1.ts";
+import { textPage } from "../../src/gateway/pages.ts";
 import type { MethodTable, StreamCall, UnaryCall } from "../../src/grpc/call.ts";
 import { encodeMessage } from "../support/messages.ts";
 import { Raw } from "../support/rawConnection.ts";
@@ -276,3 +277,37 @@ async function settled(done: () => boolean): Promise<void> {
     await new Promise(setImmediate);
   }
 }
+
+test("an address for metrics tells numbers and health, and nothing else", async (t) => {
+  const methods: MethodTable = {
+    unary: new Map([["/etcdserverpb.KV/Put", (call) => call.respond(putAnswer)]]),
+    stream: new Map(),
+  };
+  const onMistake = (error: unknown): void => assert.fail(`${error}`);
+  const pages = new Map(
+    ["/metrics", "/health"].map((path) => [path, textPage("text/plain", () => path)]),
+  );
+  const upgrades = new Map<string, UpgradeHandler>([["/v1/ws", () => assert.fail("an upgrade")]]);
+  const listener = new Listener({ onMistake });
+  listener.serve(methods, openHttpDoor({ methods, onMistake, pages, upgrades }));
+  t.after(() => listener.close({ graceMs: 0 }));
+  const { port } = await listener.listen({ host: "127.0.0.1", port: 0 }, { serves: "metrics" });
+  const head = "host: a\r\nconnection: close\r\n";
+  const rows: readonly (readonly [sent: string, want: RegExp])[] = [
+    [`GET /metrics HTTP/1.1\r\n${head}\r\n`, /^HTTP\/1.1 200 .*\/metrics$/s],
+    [`GET /health HTTP/1.1\r\n${head}\r\n`, /^HTTP\/1.1 200 .*\/health$/s],
+    [`GET /version HTTP/1.1\r\n${head}\r\n`, /^HTTP\/1.1 404 /],
+    [request("POST /v3/kv/put", '{"key":"YQ=="}', "connection: close\r\n"), /^HTTP\/1.1 404 /],
+    [
+      "GET /v1/ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+      /^HTTP\/1.1 404 /,
+    ],
+    ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", /^$/],
+  ];
+  for (const [sent, want] of rows) {
+    const raw = new Raw(port);
+    raw.send(sent);
+    await raw.closed();
+    assert.match(raw.text, want, sent);
+  }
+});
