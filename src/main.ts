@@ -29,6 +29,7 @@ async function runDev(config: DevConfig): Promise<void> {
     clientPorts,
     watchProgressMs,
     logLevel,
+    logFormat: "text",
     onMember: report,
     ...(dataDir === undefined ? {} : { dataDir }),
   });

@@ -26,6 +26,7 @@ import type { StoreHome } from "../src/storage/storeHome.ts";
 import type { TurnedAway } from "../src/transport/handshake.ts";
 import { BindError } from "./bindError.ts";
 import { accessOf, bindClientDoor } from "./clientDoor.ts";
+import { MemberNews } from "./memberNews.ts";
 import { MemberPages } from "./memberPages.ts";
 import { openStore } from "./openStore.ts";
 import { PeerDoor } from "./peerDoor.ts";
@@ -52,6 +53,7 @@ export class MemberHost {
   readonly #sockets: WsDoor;
   readonly #peers: PeerDoor;
   readonly #pages: MemberPages;
+  readonly #news: MemberNews;
   #member: Member | undefined;
   #raftLog: RaftLog | undefined;
   #home: StoreHome | undefined;
@@ -66,7 +68,12 @@ export class MemberHost {
   constructor(data: MemberThreadData, post: (message: FromMember) => void) {
     this.#data = data;
     this.#post = post;
-    this.#log = systemLog({ level: data.logLevel, caller: data.name });
+    this.#log = systemLog({
+      level: data.logLevel,
+      caller: data.name,
+      format: data.logFormat,
+    });
+    this.#news = new MemberNews(this.#log, data.id);
     this.#peers = new PeerDoor(this.#log);
     const requestFlush = (): void => this.#requestTurn();
     const onMistake = (error: unknown): void => this.crash(error);
@@ -219,6 +226,7 @@ export class MemberHost {
   }
 
   #onLinks(members: readonly LinkInfo[]): void {
+    this.#news.note(members);
     this.#peers.follow(members);
     const ids = this.#member?.roster.removedIds() ?? [];
     if (ids.length > 0) this.#post({ kind: "removed", ids });

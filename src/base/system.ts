@@ -1,5 +1,6 @@
 // The real clock, randomness and log. Imported by main, workers, cluster and bench; never by a pure room.
 import { randomInt } from "node:crypto";
+import { writeSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { type Logger, pino } from "pino";
 import type { Clock, Log, LogFields, Random } from "./ports.ts";
@@ -10,8 +11,21 @@ export const systemRandom: Random = { integer: (below) => randomInt(below) };
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
-/** Lines of JSON on stderr with etcd's keys: level, ts, caller, msg. Written at once, also in workers. */
-export function systemLog(options: { level: LogLevel; caller: string }): Log {
+export type LogFormat = "json" | "text";
+
+/**
+ * Lines on stderr, written at once, also in workers: JSON with etcd's keys (level, ts, caller, msg), or
+ * text for people.
+ */
+export function systemLog(options: {
+  level: LogLevel;
+  caller: string;
+  format?: LogFormat | undefined;
+}): Log {
+  return options.format === "text" ? textLog(options) : jsonLog(options);
+}
+
+function jsonLog(options: { level: LogLevel; caller: string }): Log {
   const logger = pino(
     {
       level: options.level,
@@ -28,6 +42,33 @@ export function systemLog(options: { level: LogLevel; caller: string }): Log {
     warn: (message, fields) => write(logger, "warn", message, fields),
     error: (message, fields) => write(logger, "error", message, fields),
   };
+}
+
+const levels = ["debug", "info", "warn", "error", "silent"] as const;
+
+/** `12:34:56.789 WARN  m1  slow fdatasync  took=1200ms` */
+export function textLine(parts: {
+  readonly time: Date;
+  readonly level: Level;
+  readonly caller: string;
+  readonly message: string;
+  readonly fields?: LogFields | undefined;
+}): string {
+  const { time, level, caller, message, fields = {} } = parts;
+  const facts = Object.entries(fields).map(([name, value]) => {
+    const text = typeof value === "bigint" ? value.toString(16) : `${value}`;
+    return `  ${name}=${/[\s"=]/.test(text) ? JSON.stringify(text) : text}`;
+  });
+  const clock = time.toISOString().slice(11, 23);
+  return `${clock} ${level.toUpperCase().padEnd(5)} ${caller}  ${message}${facts.join("")}\n`;
+}
+
+function textLog({ level: least, caller }: { level: LogLevel; caller: string }): Log {
+  const print = (level: Level) => (message: string, fields?: LogFields) => {
+    if (levels.indexOf(level) < levels.indexOf(least)) return;
+    writeSync(2, textLine({ time: new Date(), level, caller, message, fields }));
+  };
+  return { debug: print("debug"), info: print("info"), warn: print("warn"), error: print("error") };
 }
 
 type Level = "debug" | "info" | "warn" | "error";

@@ -3,7 +3,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { MemberId } from "../base/brand.ts";
 import type { Log } from "../base/ports.ts";
-import { type LogLevel, systemLog } from "../base/system.ts";
+import { type LogFormat, type LogLevel, systemLog } from "../base/system.ts";
 import type { Channel } from "../client/channel.ts";
 import { Client } from "../client/client.ts";
 import { LaneChannel } from "../client/laneChannel.ts";
@@ -40,8 +40,10 @@ export interface ClusterOptions {
   readonly snapshotEntries?: number;
   /** The margin, for members that lag; who lags more gets the whole state. Default 10,000. */
   readonly catchUpEntries?: number;
-  /** Lines of JSON on stderr. Default "silent". */
+  /** Lines on stderr. Default "silent". */
   readonly logLevel?: LogLevel;
+  /** Default "json"; "text" is for people. */
+  readonly logFormat?: LogFormat;
   /** Called when a member goes down, comes back or stays down for good. */
   readonly onMember?: (event: MemberNotice) => void;
 }
@@ -104,7 +106,11 @@ export class Cluster implements AsyncDisposable {
     this.#options = options;
     this.#seed = seed;
     this.#names = new Set(seed.members.map(({ name }) => name));
-    this.#log = systemLog({ level: options.logLevel ?? "silent", caller: "cluster" });
+    this.#log = systemLog({
+      level: options.logLevel ?? "silent",
+      caller: "cluster",
+      format: options.logFormat,
+    });
     this.#mesh = new Mesh((member, { peer, port }) =>
       this.#supervisor(member).post({ kind: "peer", peer, port }),
     );
@@ -278,9 +284,11 @@ export class Cluster implements AsyncDisposable {
 
   #newSupervisor({ name, id }: MemberSeed, port: number): Supervisor {
     const { host = "127.0.0.1", timing = defaultTiming, logLevel = "silent" } = this.#options;
+    const { logFormat = "json" } = this.#options;
     const { watchProgressMs, changePolicy } = this.#options;
     const data = {
-      ...{ name, id, clusterId: this.#seed.clusterId, listen: { host, port }, timing, logLevel },
+      ...{ name, id, clusterId: this.#seed.clusterId, listen: { host, port } },
+      ...{ timing, logLevel, logFormat },
       ...(watchProgressMs && { watchProgressMs }),
       ...(changePolicy && { changePolicy }),
       compaction: compactionOf(this.#options),

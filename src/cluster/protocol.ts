@@ -1,7 +1,7 @@
 // What main and member threads say to each other. Control only: no client or peer traffic.
 
 import type { MessagePort } from "node:worker_threads";
-import type { LogLevel } from "../base/system.ts";
+import type { LogFormat, LogLevel } from "../base/system.ts";
 import type { ChangePolicy } from "../member/changeRequest.ts";
 import type { MemberTiming } from "../member/events.ts";
 import type { CompactionBounds } from "../member/logCompaction.ts";
@@ -75,6 +75,7 @@ export interface MemberThreadData {
   /** "extensive": calls are timed too. */
   readonly metrics?: "basic" | "extensive";
   readonly logLevel: LogLevel;
+  readonly logFormat?: LogFormat;
   /** Without folders: the log files of earlier lives. Kept by main, see storage/sharedDisk.ts. */
   readonly sharedFiles: SharedFiles;
 }

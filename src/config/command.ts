@@ -192,7 +192,7 @@ const watchProgressOption = (): Option =>
     .default(600_000, "10m");
 
 const logLevelOption = (): Option =>
-  new Option("--log-level <level>", "lines of JSON on stderr")
+  new Option("--log-level <level>", "what is told on stderr")
     .choices(["debug", "info", "warn", "error", "silent"])
     .default("warn");
 

@@ -105,6 +105,7 @@ export class Listener {
         settings: rules.tls,
         handshakeMsMax: this.#http2Limits.handshakeMsMax,
         log: this.#log,
+        clock: this.#timers,
         onSecure: (socket) => this.#welcome(socket, { serves, secure: undefined }),
       });
     // Delayed acknowledgements and our one write per turn do not go together.

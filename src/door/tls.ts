@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
-import type { Log } from "../base/ports.ts";
+import type { Clock, Log, LogFields } from "../base/ports.ts";
+import { SeldomLog } from "../base/seldomLog.ts";
 import { TlsFiles } from "../transport/tlsFiles.ts";
 import { opensslCiphers } from "./cipherSuites.ts";
 
@@ -35,6 +36,7 @@ export interface TlsDoorOptions {
   readonly handshakeMsMax: number;
   readonly onSecure: (socket: TLSSocket) => void;
   readonly log: Log;
+  readonly clock: Clock;
 }
 
 /** What clients may ask for; who asks for nothing is told apart by the first bytes. */
@@ -44,10 +46,12 @@ const protocols = ["h2", "http/1.1"];
 export class TlsDoor {
   readonly #server: Server;
   readonly #files: TlsFiles;
+  readonly #rejections: SeldomLog;
 
   /** @throws the system's error for files that cannot be read or are no certificates. */
   constructor(options: TlsDoorOptions) {
     const { settings, handshakeMsMax, log } = options;
+    this.#rejections = new SeldomLog(log, options.clock);
     this.#files = new TlsFiles({ files: filesOf(settings), read: () => contextOf(settings), log });
     const asksClients =
       "certFile" in settings &&
@@ -57,16 +61,24 @@ export class TlsDoor {
       ALPNProtocols: protocols,
       handshakeTimeout: handshakeMsMax,
       requestCert: asksClients,
-      rejectUnauthorized: asksClients,
+      // Refused below: Node would close the connection without a word of why.
+      rejectUnauthorized: false,
     });
-    this.#server.on("secureConnection", options.onSecure);
-    this.#server.on("tlsClientError", (error, socket) => {
-      options.log.warn("rejected connection", {
-        "remote-addr": `${socket.remoteAddress}`,
-        error: error.message,
-      });
-      socket.destroy();
+    this.#server.on("secureConnection", (socket) => {
+      if (!asksClients || socket.authorized) options.onSecure(socket);
+      else this.#reject(socket, `client certificate is not good: ${socket.authorizationError}`);
     });
+    this.#server.on("tlsClientError", (error, socket) => this.#reject(socket, error.message));
+  }
+
+  // Anybody can cause it, at any rate.
+  #reject(socket: TLSSocket, error: string): void {
+    const from = `${socket.remoteAddress}`;
+    this.#rejections.warn(`${from} ${error}`, "rejected connection", {
+      ...{ "remote-addr": from, "server-name": `${socket.servername || ""}`, error },
+      ...certificateFacts(socket),
+    });
+    socket.destroy();
   }
 
   /** Takes over the paused socket. */
@@ -74,6 +86,13 @@ export class TlsDoor {
     if (this.#files.refresh()) this.#server.setSecureContext(this.#files.settings);
     this.#server.emit("connection", socket);
   }
+}
+
+/** Of the certificate that was shown, if any. */
+function certificateFacts(socket: TLSSocket): LogFields {
+  const { subject, issuer, serialNumber } = socket.getPeerCertificate() ?? {};
+  if (serialNumber === undefined) return {};
+  return { subject: `${subject?.CN}`, issuer: `${issuer?.CN}`, serial: serialNumber };
 }
 
 function contextOf(settings: TlsSettings | OwnCertificate): SecureContextOptions {

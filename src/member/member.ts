@@ -39,7 +39,7 @@ import type {
   TransferCompletion,
 } from "./service.ts";
 import { StoreWriter } from "./storeWriter.ts";
-import { type MemberNumbers, type MemberTally, numbersOf } from "./tally.ts";
+import { type MemberNumbers, type MemberTally, numbersOf, readRetryMs } from "./tally.ts";
 import type { Watches } from "./watches.ts";
 
 /** Applied but unwritten changes above this stop new proposals until the store caught up. */
@@ -105,7 +105,7 @@ export class Member implements MemberService {
     this.#reads = new Reads({
       incarnation: config.incarnation,
       waitTicksMax,
-      retryTicks: Math.ceil(500 / config.timing.tickMs),
+      retryTicks: Math.ceil(readRetryMs / config.timing.tickMs),
     });
     this.#images = new Images({
       self: config.id,
@@ -259,11 +259,8 @@ export class Member implements MemberService {
   }
 
   hashKv(revision: number, completion: HashCompletion): void {
-    if (this.#raft.isRefilling) {
-      completion.onRefused(errNoLeader);
-      return;
-    }
-    this.#jobs.addHash(revision, completion);
+    if (this.#raft.isRefilling) completion.onRefused(errNoLeader);
+    else this.#jobs.addHash(revision, completion);
     this.#ports.requestTurn();
   }
 
@@ -340,9 +337,12 @@ export class Member implements MemberService {
   }
 
   #serveReads(): void {
-    const { clock, requestTurn } = this.#ports;
-    const untilMs = clock.nowMs() + readBudgetMs;
-    if (this.#reads.serveDue(() => clock.nowMs() < untilMs)) requestTurn();
+    const { clock, log, requestTurn } = this.#ports;
+    if (!this.#reads.hasDue) return;
+    const onRead = (): number => this.#tally.onRead(clock.nowMs(), log);
+    const untilMs = this.#tally.onReadsBegin(clock.nowMs()) + readBudgetMs;
+    if (this.#reads.serveDue(() => onRead() < untilMs)) requestTurn();
+    onRead();
   }
 
   #newStoreWriter(): StoreWriter {
@@ -376,6 +376,7 @@ export class Member implements MemberService {
     this.#raft.tick();
     this.#pending.tick(this.#propose);
     this.#reads.tick(this.#askReadIndex);
+    this.#tally.onReadsTick(this.#reads.slowCount, this.#oddities);
     this.#leases.tick();
     this.#hub.tick();
     this.#images.tick();

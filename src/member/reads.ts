@@ -63,6 +63,11 @@ export class Reads {
     return this.#failedCount;
   }
 
+  /** `serveDue` has something to do. */
+  get hasDue(): boolean {
+    return this.#due.length > 0;
+  }
+
   /** Rounds that nobody answered in time and that were asked again. */
   get slowCount(): number {
     return this.#slowCount;

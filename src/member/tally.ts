@@ -5,6 +5,7 @@ import { ApplyTally } from "../apply/applyTally.ts";
 import type { MemberId } from "../base/brand.ts";
 import { exponentialBounds, Histogram } from "../base/histogram.ts";
 import type { Log } from "../base/ports.ts";
+import type { SeldomLog } from "../base/seldomLog.ts";
 import type { WatchHub } from "../watch/hub.ts";
 import type { Pending } from "./pending.ts";
 import type { Reads } from "./reads.ts";
@@ -14,6 +15,8 @@ import type { MemberStatus } from "./service.ts";
 export const diskBoundsSec: readonly number[] = exponentialBounds(0.001, 2, 14);
 /** What is applied in one go and takes longer is told of, as in etcd. */
 export const slowApplyMs = 100;
+/** A quorum round for reads that is silent for so long is asked again. */
+export const readRetryMs = 500;
 const batchBounds: readonly number[] = exponentialBounds(1, 2, 14);
 const applyBoundsSec: readonly number[] = exponentialBounds(0.0001, 2, 20);
 const hashBoundsSec: readonly number[] = exponentialBounds(0.01, 2, 15);
@@ -35,6 +38,8 @@ export class MemberTally {
   /** By the member's clock; negative: never. */
   lastCompactionMs = -1;
   readonly images = new ImageTally();
+  #readSinceMs = 0;
+  #seenSlowReads = 0;
   #seenDone = new Float64Array(this.apply.done.length);
   #seenRefused = new Float64Array(this.apply.done.length);
 
@@ -46,12 +51,41 @@ export class MemberTally {
     log.warn("apply request took too long", {
       took: `${tookMs.toFixed(1)}ms`,
       "expected-duration": `${slowApplyMs}ms`,
-      entries,
+      prefix: "",
+      request: `entries:${entries}`,
     });
   }
 
   /** From handing a batch to the store until it is written. */
   readonly storeFlushSec = new Histogram(diskBoundsSec);
+
+  /** Reads are about to be served. @returns `nowMs`. */
+  onReadsBegin(nowMs: number): number {
+    this.#readSinceMs = nowMs;
+    return nowMs;
+  }
+
+  /** One read was served. @returns `nowMs`. */
+  onRead(nowMs: number, log: Log): number {
+    const tookMs = nowMs - this.#readSinceMs;
+    this.#readSinceMs = nowMs;
+    if (tookMs > slowApplyMs) {
+      log.warn("apply request took too long", {
+        took: `${tookMs.toFixed(1)}ms`,
+        "expected-duration": `${slowApplyMs}ms`,
+        prefix: "read-only range ",
+      });
+    }
+    return nowMs;
+  }
+
+  /** @param slowReads rounds that were asked again, so far. */
+  onReadsTick(slowReads: number, log: SeldomLog): void {
+    if (slowReads === this.#seenSlowReads) return;
+    this.#seenSlowReads = slowReads;
+    const message = "waiting for ReadIndex response took too long, retrying";
+    log.warn("read index", message, { "retry-timeout": `${readRetryMs}ms` });
+  }
 
   #shareOut(tookSec: number): void {
     const { done, refused } = this.apply;

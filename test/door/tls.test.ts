@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { Client, credentials } from "@grpc/grpc-js";
+import type { LogFields } from "../../src/base/ports.ts";
 import { opensslCiphers } from "../../src/door/cipherSuites.ts";
 import { openHttpDoor } from "../../src/door/httpDoor.ts";
 import { type DoorRules, Listener, type ListenerOptions } from "../../src/door/listener.ts";
@@ -127,7 +128,10 @@ test("clients without a good certificate are kept out, on every address", { skip
     ...{ certFile: server.cert, keyFile: server.key, trustedCaFile: folder.ca.cert, crlFile },
     clientCertAuth: true,
   };
-  const listener = openListener(t);
+  const lines: LogFields[] = [];
+  const warn = (_message: string, fields: LogFields = {}): void => void lines.push(fields);
+  const log = { debug() {}, info: warn, warn, error: warn };
+  const listener = openListener(t, { log });
   const ports = [await portOf(listener, { tls }), await portOf(listener, { tls })];
   const ca = readFileSync(folder.ca.cert);
   const withFiles = (issued: { cert: string; key: string }): Caller => ({
@@ -146,6 +150,13 @@ test("clients without a good certificate are kept out, on every address", { skip
       assert.match(await putJson(port, caller), /^error /, who);
       assert.equal(await putGrpc(port, caller), "error 14", who);
     }
+  }
+  // Each of them came several times, and is told of once by each address, with who it was.
+  const told = lines.map(({ error, subject, issuer }) => `${error} ${subject} ${issuer}`);
+  const wanted = ["CERT_REVOKED bad test issuer", "good test issuer", "undefined undefined"];
+  assert.equal(told.length, 2 * wanted.length, told.join("\n"));
+  for (const text of wanted) {
+    assert.equal(told.filter((line) => line.endsWith(text)).length, 2, told.join("\n"));
   }
 });
 
