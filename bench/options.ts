@@ -60,8 +60,8 @@ export interface BenchOptions extends ScenarioOptions {
   readonly embedded: boolean;
   /** How the members of an own cluster talk: threads of one process, or processes over WebSocket. */
   readonly transport: "port" | "ws";
-  /** Whose calls: our own generator's, or those of the stock Go client. */
-  readonly client: "node" | "go";
+  /** Whose calls: our own generator's over gRPC, or over WebSockets by the typed client's channel; the stock Go client's. */
+  readonly client: "node" | "ws" | "go";
   readonly goClient?: string;
   /** "etcd" or "etcd=path of the binary": alternated with it. */
   readonly peer?: string;
@@ -134,8 +134,11 @@ function targetFlags(): readonly Option[] {
     new Option("--transport <kind>", "own members: threads (port) or processes (ws)")
       .choices(["port", "ws"])
       .default("port"),
-    new Option("--client <kind>", "our own generator, or the stock Go client")
-      .choices(["node", "go"])
+    new Option(
+      "--client <kind>",
+      "our own generator over gRPC or WebSockets, or the stock Go client",
+    )
+      .choices(["node", "ws", "go"])
       .default("node"),
     new Option("--go-client <path>", "load generator of --client go").env("QUORLET_GO_CLIENT"),
   ];

@@ -80,6 +80,7 @@ async function runPhase(
     return {
       ...{ verb, progress },
       scenario: options,
+      client: options.client,
       generator: i,
       // Each generator starts at another member.
       endpoints: endpoints.map((_, n) => endpoints[(n + i) % endpoints.length] ?? ""),

@@ -16,6 +16,8 @@ export interface LoadTask {
   /** Connection i goes to endpoint i, from the start again after the last. */
   readonly endpoints: readonly string[];
   readonly conns: number;
+  /** "ws": WebSockets, otherwise gRPC. */
+  readonly client: "node" | "ws" | "go";
   readonly clients: number;
   readonly total: number;
   /** Of this generator; 0: closed loop. */

@@ -13,7 +13,7 @@ import { decodeMessage, encodeMessage } from "../support/messages.ts";
 const run = promisify(execFile);
 const commandMsMax = 120_000;
 const python = "/usr/bin/python3";
-const goClient = process.env.QUORLET_GO_CLIENT;
+const goClient = process.env.QUORLET_GO_TEST_CLIENT;
 
 const noTls = hasOpenssl() ? false : noOpensslReason;
 const noCurl = works("curl", ["--version"]) ? false : "no curl on the path";
@@ -21,7 +21,7 @@ const noGateway = hasModule("etcd3gw");
 const noGrpcio = hasModule("etcd3");
 const noGo =
   goClient === undefined &&
-  "no $QUORLET_GO_CLIENT: test/wire/goClient/main.go says how to build it";
+  "no $QUORLET_GO_TEST_CLIENT: test/wire/goClient/main.go says how to build it";
 
 const kept: { both?: BothDoors } = {};
 before(async () => {
