@@ -28,7 +28,7 @@ import { type ChangeSink, StoreState } from "./state.ts";
 import { WriteTxn } from "./writeTxn.ts";
 
 /** Written rows that stay in memory for reads, overhead included. */
-export const recentBytesMax = 64 << 20;
+export const recentBytesMax = 24 << 20;
 
 export interface StoreOptions {
   readonly leases?: LeaseIndex;
