@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { arrowLines, arrows, fileLinesMax, lintOverrides } from "./support/arrows.ts";
+import { arrowLines, arrows, fileLinesMax, lintOverrides, pureRooms } from "./support/arrows.ts";
 import { projectRoot } from "./support/paths.ts";
 import { functionsOf, importsOf, type SourceFile, scanSource } from "./support/sourceScan.ts";
 import { judgeFile, type Untidy, unreached } from "./support/tidyRules.ts";
@@ -93,6 +93,27 @@ test("the linter does refuse what has no arrow", () => {
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("no pure room or file may have the time, chance or a module of Node", () => {
+  const places = pureRooms.map((room) => (room.includes("/") ? room : `${room}/x`));
+  assert.ok(places.includes("raft/x") && places.includes("storage/log"));
+  const rows = [
+    { line: "const a = new Date();", want: "a pure room names Date" },
+    { line: "const a = Math.random();", want: "a pure room names Math.random" },
+    { line: 'import { a } from "node:crypto";', want: 'a pure room imports "node:crypto"' },
+    { line: "const a = async () => 1;", want: "a pure room names async" },
+  ];
+  for (const place of places) {
+    for (const { line, want } of rows) {
+      const found = judgeFile(scanSource(`src/${place}.ts`, `// x\n${line}\n`));
+      assert.deepEqual(
+        found.map(({ what }) => what),
+        [want],
+        `${place}: ${line}`,
+      );
+    }
   }
 });
 
