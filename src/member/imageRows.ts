@@ -45,19 +45,19 @@ export class RowsToChunks {
   }
 
   /**
-   * Reads at most `rowsMax` rows.
+   * Reads at most `rowsMax` rows, and none after `hasTime` says no.
    *
    * @returns the chunk behind `imageHeadBytes` of room, in an array of its own, once it is full or the
    *          last; undefined when more rows have to be read first, or none are left.
    */
-  next(rowsMax: number): Buffer | undefined {
+  next(rowsMax: number, hasTime: () => boolean = () => true): Buffer | undefined {
     this.#takeRest();
     let left = rowsMax;
     if (!this.#isRead && !this.#isFull && left > 0) {
       const more = this.#rows.next((row) => {
         this.#add(row);
         left--;
-        return left > 0 && !this.#isFull;
+        return left > 0 && !this.#isFull && hasTime();
       });
       this.#isRead = !more;
     }

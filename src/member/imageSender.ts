@@ -83,11 +83,17 @@ export class ImageSender {
     return this.#sentBytes;
   }
 
-  /** Sends what the window allows. @returns true when there is more to do now. */
-  turn(): boolean {
+  /**
+   * Sends what the window allows.
+   *
+   * @param hasTime once it says no, nothing more is read: a disk may be slow, and the member waits.
+   * @returns true when there is more to do now.
+   */
+  turn(hasTime: () => boolean = () => true): boolean {
     for (let frames = 0; frames < framesPerTurnMax && this.#end === undefined; frames++) {
       if (this.#cursor === this.#base + this.#window.length) {
-        const built = this.#build();
+        if (frames > 0 && !hasTime()) return true;
+        const built = this.#build(hasTime);
         if (built !== "built") return built === "more";
       }
       const frame = this.#window[this.#cursor - this.#base];
@@ -137,7 +143,7 @@ export class ImageSender {
   }
 
   /** "more": rows have to be read in another turn; "full": an answer is needed first. */
-  #build(): "built" | "more" | "full" {
+  #build(hasTime: () => boolean): "built" | "more" | "full" {
     // Nothing follows the offer before the peer is ready for it.
     const isFull = this.#window.length >= windowFramesMax || (this.#base === 0 && this.#cursor > 0);
     if (isFull || this.#isEndBuilt) return "full";
@@ -148,7 +154,7 @@ export class ImageSender {
       this.#fail("the store let go of the image");
       return "full";
     }
-    const chunk = this.#chunks.next(rowsPerTurnMax);
+    const chunk = this.#chunks.next(rowsPerTurnMax, hasTime);
     if (chunk !== undefined) {
       sealChunk(chunk, { transfer, sequence });
       this.#window.push(chunk);

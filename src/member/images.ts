@@ -2,7 +2,7 @@
 // a follower builds a new store of one and has raft begin behind it. See docs/decisions/0008.
 import { Mistake } from "../base/assert.ts";
 import { type MemberId, noMember } from "../base/brand.ts";
-import type { Log } from "../base/ports.ts";
+import type { Clock, Log } from "../base/ports.ts";
 import type { SeldomLog } from "../base/seldomLog.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { IncomingStore, StoreHome } from "../storage/storeHome.ts";
@@ -22,6 +22,9 @@ import { ImageTally } from "./tally.ts";
 /** Peers that are sent to at once; another waits until raft asks again. */
 export const transfersMax = 2;
 
+/** Senders of one turn read within this, and one row more: a slow disk must not hold up the member. */
+export const imageBudgetMs = 10;
+
 /** Ids of one life of a member; so many lives later they come round. */
 const idsPerLife = 2 ** 32;
 const livesApart = 2 ** 20;
@@ -37,6 +40,7 @@ export interface ImagesParts {
   readonly tally: ImageTally;
   /** For what a peer could make this member say again and again. */
   readonly oddities: SeldomLog;
+  readonly clock: Clock;
   /** Asks for a turn soon. */
   readonly wake: () => void;
 }
@@ -109,9 +113,11 @@ export class Images {
   turn(isStoreIdle: boolean): boolean {
     if (isStoreIdle) this.#startWanted();
     let more = false;
+    const { clock } = this.#parts;
+    const untilMs = clock.nowMs() + imageBudgetMs;
     for (const sender of this.#senders.values()) {
       if (!this.#leadsFor(sender)) this.#abort(sender);
-      else if (sender.turn()) more = true;
+      else if (sender.turn(() => clock.nowMs() < untilMs)) more = true;
       if (sender.end !== undefined) more = this.#endSending(sender) || more;
     }
     return this.#turnReceiver() || more;

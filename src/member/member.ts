@@ -112,10 +112,8 @@ export class Member implements MemberService {
       incarnation: config.incarnation,
       raft: core.raft,
       home: ports.home,
-      link: ports.link,
-      log: ports.log,
+      ...{ link: ports.link, log: ports.log, clock: ports.clock, oddities: this.#oddities },
       tally: this.#tally.images,
-      oddities: this.#oddities,
       wake: ports.requestTurn,
     });
     this.#compaction = new LogCompaction({

@@ -18,7 +18,7 @@ import {
   stalledTicksMax,
   windowFramesMax,
 } from "../../src/member/imageSender.ts";
-import { Table, type TableRow } from "../../src/storage/engine.ts";
+import { type PinnedRows, Table, type TableRow } from "../../src/storage/engine.ts";
 import { MemoryEngine } from "../../src/storage/memory.ts";
 import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
 import type { StoreHome } from "../../src/storage/storeHome.ts";
@@ -47,9 +47,15 @@ function decoded(bytes: Uint8Array): ImageFrame {
   return frame;
 }
 
+interface Parts {
+  readonly home?: (deferred: (() => void)[]) => StoreHome;
+  /** The leader's disk. */
+  readonly slow?: (rows: PinnedRows) => PinnedRows;
+}
+
 function worldWith(
   rows: readonly TableRow[],
-  home?: (deferred: (() => void)[]) => StoreHome,
+  { home, slow = (pinned) => pinned }: Parts = {},
 ): World {
   const deferred: (() => void)[] = [];
   const defer = (run: () => void): void => void deferred.push(run);
@@ -61,7 +67,7 @@ function worldWith(
   const sender = new ImageSender({
     peer: MemberId(2n),
     transfer: 5,
-    image: { meta, rows: source.pin() },
+    image: { meta, rows: slow(source.pin()) },
     leaderTerm: Term(2),
     sendBulk: (frame) => {
       if (!world.laneFull) toPeer.push(frame);
@@ -168,6 +174,34 @@ test("a turn hands over few frames and reads few rows; a window bounds what is n
   small.deliver();
   assert.equal(small.sender.turn(), true, "more rows are to be read");
   assert.equal(small.toPeer.length, 0, "a chunk is not full yet");
+});
+
+test("a sender whose disk is slow reads a few rows in a turn, and loses none", () => {
+  const rowMs = 3;
+  const budgetMs = 10;
+  let nowMs = 0;
+  const slow = (rows: PinnedRows): PinnedRows => ({
+    ...{ isOpen: true, get: (table, key) => rows.get(table, key) },
+    ...{ rewind: () => rows.rewind(), close: () => rows.close() },
+    next: (visit) =>
+      rows.next((row) => {
+        nowMs += rowMs;
+        return visit(row);
+      }),
+  });
+  const world = worldWith(rowsOf(3_000, 1), { slow });
+  let turns = 0;
+  const { turn } = world.sender;
+  world.sender.turn = () => {
+    turns++;
+    const untilMs = nowMs + budgetMs;
+    const more = turn.call(world.sender, () => nowMs < untilMs);
+    assert.ok(nowMs <= untilMs + rowMs, `a turn took ${nowMs - untilMs + budgetMs} ms`);
+    return more;
+  };
+  world.settle();
+  assert.equal(stepOf(world), "finished");
+  assert.ok(turns > 700, `${turns} turns`);
 });
 
 test("a lane that is full is asked again, and nothing is lost", () => {
@@ -277,7 +311,7 @@ for (const { name, change } of damages) {
 
 for (const failing of ["add", "finish"] as const) {
   test(`a disk that fails ${failing} ends the transfer, not the member`, () => {
-    const world = worldWith(rowsOf(3, 100), (deferred) => {
+    const failingHome = (deferred: (() => void)[]): StoreHome => {
       const home = new MemoryStoreHome({ defer: (run) => void deferred.push(run) });
       return {
         get engine() {
@@ -296,7 +330,8 @@ for (const failing of ["add", "finish"] as const) {
           };
         },
       };
-    });
+    };
+    const world = worldWith(rowsOf(3, 100), { home: failingHome });
     world.settle();
     assert.equal(world.receiver?.step, "over");
     assert.equal(world.receiver.why, "EIO");
