@@ -441,3 +441,59 @@ test("ids picked are positive and unlike one another", () => {
   assert.equal(picked.size, 1_000);
   for (const id of picked) assert.ok(id > 0n && id < 2n ** 63n);
 });
+
+for (const { name, ttlSec, checkpointSec, heldSec, leastSec } of [
+  { name: "its whole time", ttlSec: 60, checkpointSec: 300, heldSec: 5, leastSec: 60 },
+  {
+    name: "what was noted of its time",
+    ttlSec: 500,
+    checkpointSec: 50,
+    heldSec: 105,
+    leastSec: 390,
+  },
+]) {
+  test(`a lease that came in a snapshot has ${name} under the leader that took it over`, () => {
+    const cluster = started({
+      ...{ compaction: { snapshotEntries: 4, catchUpEntries: 2 } },
+      leaseCheckpointSec: checkpointSec,
+    });
+    const away = followerOf(cluster);
+    cluster.cut.add(away.id);
+    grant(cluster.leader(), lease, ttlSec);
+    put(cluster.leader(), "a", lease);
+    cluster.settle();
+    const grantedMs = cluster.nowMs;
+    cluster.tick(heldSec * secTicks);
+    for (let i = 0; i < 30; i++) {
+      put(cluster.leader(), `k${i}`);
+      cluster.tick(1);
+    }
+    const first = cluster.logOf(cluster.leader().id).firstIndex();
+    assert.ok(first > away.status().applied + 1, "the log does not lead there any more");
+    cluster.cut.clear();
+    cluster.tick(5);
+    assert.ok(isAlive(away), "the snapshot brought it");
+    let said = "waiting";
+    cluster.leader().transferLeadership(away.id, {
+      onMoved: () => {
+        said = "done";
+      },
+      onRefused: (error) => {
+        said = error.message;
+      },
+    });
+    cluster.tick(3);
+    assert.deepEqual([said, cluster.leader().id], ["done", away.id]);
+    const left = timeToLive(away);
+    cluster.settle();
+    const [, leftSec, keys] = /^(\d+) of \d+ (.*)$/.exec(left.said) ?? [];
+    assert.equal(keys, "[a]");
+    // Never shorter than promised; longer by what passed since the note, and an election timeout.
+    const heldUntilNowSec = Math.ceil((cluster.nowMs - grantedMs) / 1_000);
+    const most = leastSec + Math.min(checkpointSec, heldSec) + 2;
+    assert.ok(Number(leftSec) >= Math.max(leastSec, ttlSec - heldUntilNowSec) - 1, left.said);
+    assert.ok(Number(leftSec) <= Math.min(most, ttlSec + 2), left.said);
+    const ticks = ticksUntilGone(cluster, (most + 5) * secTicks);
+    assert.ok(ticks >= (Number(leftSec) - 1) * secTicks, `gone after ${ticks} ticks`);
+  });
+}

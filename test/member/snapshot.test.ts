@@ -305,3 +305,40 @@ test("watchers go on across an image, without loss or repeat; who needs compacte
   assert.equal(future.compacted, 100 < live.compacted ? live.compacted : 0);
   assert.deepEqual(hashOf(cluster, away), hashOf(cluster, other));
 });
+
+test("an image that ends below what a refilled member had acknowledged does not end the refill", () => {
+  const cluster = started(13);
+  const [away] = followersOf(cluster);
+  putEach(cluster, rounds);
+  cluster.tick(3);
+  // Acknowledged by it, applied, and in nobody's store: no time passes.
+  for (let i = 0; i < 5; i++) {
+    put(cluster.leader(), `late${i}`, "v");
+    cluster.settle();
+  }
+  const floor = { index: cluster.logOf(away).lastIndex(), term: cluster.leader().status().term };
+  cluster.crash(away);
+  cluster.wipe(away);
+  const log = cluster.logOf(away);
+  log.restart(log.base(), floor);
+  cluster.start(away);
+  const offered: number[] = [];
+  watchImages(cluster, (frame) => {
+    if (frame.kind === "offer") offered.push(frame.meta.index);
+    return false;
+  });
+  /** Of the member with the image in place, still without a vote. */
+  const between = new Set<number>();
+  cluster.onStep = () => {
+    const { applied, isRefilling } = cluster.member(away).status();
+    if (isRefilling && applied > 0) between.add(applied);
+    else if (!isRefilling) assert.ok(applied >= floor.index - 5, `whole at ${applied}`);
+  };
+  put(cluster.leader(), "next", "v");
+  cluster.settle();
+  cluster.onStep = () => {};
+  assertCaughtUp(cluster);
+  assert.ok(offered.length > 0 && offered.every((index) => index < floor.index), `${offered}`);
+  assert.deepEqual([...between], [offered[0]], "it waited for the rest");
+  assert.equal(cluster.member(away).status().isRefilling, false);
+});
