@@ -22,6 +22,7 @@ import { comparisonLines, machineLine, textLines } from "./report/table.ts";
 import type { BenchResult } from "./result.ts";
 import { Contest } from "./rounds.ts";
 import { suiteRows } from "./rows.ts";
+import { addScale } from "./scale/scale.ts";
 
 type Output = Pick<BenchOptions, "json" | "report">;
 
@@ -44,6 +45,7 @@ function benchCommand(name: string): Command {
   for (const verb of loadVerbs) addLoad(program, verb);
   addSuite(program);
   addPath(program);
+  addScale(program);
   program
     .command("compare <first> <second>")
     .description("rows that two files of JSON lines share, run by run")

@@ -52,6 +52,9 @@ async function assertDone(rows: readonly { args: readonly string[]; done: number
 test("each verb measures a running cluster", async () => {
   await using server = await Server.start({ members: 1 });
   const where = ["--endpoints", server.endpoints.join(","), "--pids", server.pids.join(",")];
+  const few = ["--count", "30", "--warmup", "3", "--clients", "2", "--ms", "50", ...where];
+  assert.match(await bench("scale-leases", ...few), /30 live leases.*\n.* bytes each/);
+  assert.match(await bench("scale-watchers", ...few), /30 idle watchers.*\n.* bytes each\nputs, 2/);
   const rows = [
     { args: ["put"], done: 40 },
     { args: ["put", "--val-size", "40000", "--generators", "2"], done: 40 },
