@@ -55,6 +55,8 @@ class Scanner {
   #at: number;
   /** Open objects and arrays, outermost first. */
   readonly #open: number[] = [];
+  /** The innermost was opened just now. */
+  #isFresh = false;
 
   constructor(bytes: Uint8Array, from: number) {
     this.#bytes = bytes;
@@ -87,32 +89,29 @@ class Scanner {
     }
   }
 
-  // Behind a value within an object or array.
+  // Within an object or array: behind its bracket, or behind a value. Never deeper than one call, as
+  // clients choose how deep they nest.
   #next(): void {
     const inObject = this.#open.at(-1) === openBrace;
+    const isFresh = this.#isFresh;
+    this.#isFresh = false;
     this.#space();
     const byte = this.#peek();
-    if (byte === comma) {
+    if (byte === (inObject ? closeBrace : closeBracket)) {
       this.#at++;
+      this.#open.pop();
+    } else if (isFresh || byte === comma) {
+      if (!isFresh) this.#at++;
       this.#space();
       if (inObject) this.#member("looking for beginning of object key string");
       else this.#value();
-    } else if (byte === (inObject ? closeBrace : closeBracket)) {
-      this.#at++;
-      this.#open.pop();
     } else this.#fault(inObject ? "after object key:value pair" : "after array element");
   }
 
   #enter(bracket: number): void {
     if (this.#open.push(bracket) > nestingMax) this.#fault("exceeded max depth");
     this.#at++;
-    this.#space();
-    if (this.#peek() === (bracket === openBrace ? closeBrace : closeBracket)) {
-      this.#at++;
-      this.#open.pop();
-    } else if (bracket === openBrace) {
-      this.#member("looking for beginning of object key string");
-    } else this.#value();
+    this.#isFresh = true;
   }
 
   #member(where: string): void {
