@@ -23,7 +23,10 @@ export class Prng implements Random {
   /** @returns 32 random bits. */
   bits32(): number {
     const s = this.#state;
-    const [s0 = 0, s1 = 0, s2 = 0, s3 = 0] = s;
+    const s0 = s[0] ?? 0;
+    const s1 = s[1] ?? 0;
+    const s2 = s[2] ?? 0;
+    const s3 = s[3] ?? 0;
     const result = Math.imul(rotl(Math.imul(s1, 5), 7), 9) >>> 0;
     const c2 = s2 ^ s0;
     const c3 = s3 ^ s1;

@@ -13,7 +13,7 @@ import type { RowPlace } from "./row.ts";
 
 /** What a row costs beside its bytes. */
 const rowOverheadBytes = 24;
-const slotsMin = 1024;
+const slotsMin = 64;
 /** Stands for a row that was compacted away before it was written; a row has at least a key. */
 const dropped = 0;
 const noSlab = Buffer.alloc(0);

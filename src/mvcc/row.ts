@@ -47,6 +47,9 @@ export function rowAt({ slab, from, to }: RowPlace): Uint8Array {
   return new Uint8Array(slab.buffer, slab.byteOffset + from, to - from);
 }
 
+const slabBytesMin = 8_192;
+const noSlab = Buffer.alloc(0);
+
 /**
  * Appends rows to slabs, so that a row costs neither an allocation of its own nor pins the log entry
  * that its value came in. A slab is freed when the last row in it is forgotten. The writer is itself
@@ -54,16 +57,18 @@ export function rowAt({ slab, from, to }: RowPlace): Uint8Array {
  */
 export class RowWriter implements RowPlace {
   readonly #slabBytes: number;
+  /** The next slab; they grow, as most stores of tests and many in life stay small. */
+  #nextBytes: number;
   /** The slab with room, and where that begins. */
-  #open: Buffer;
+  #open = noSlab;
   #free = 0;
-  #slab: Buffer;
+  #slab = noSlab;
   #from = 0;
   #to = 0;
 
   constructor(slabBytes = 262_144) {
     this.#slabBytes = slabBytes;
-    this.#open = this.#slab = Buffer.allocUnsafeSlow(slabBytes);
+    this.#nextBytes = Math.min(slabBytesMin, slabBytes);
   }
 
   get slab(): Buffer {
@@ -108,15 +113,19 @@ export class RowWriter implements RowPlace {
       this.#slab = Buffer.allocUnsafeSlow(bytesMax);
       this.#from = 1;
     } else {
-      if (this.#free + bytesMax > this.#slabBytes) {
-        this.#open = Buffer.allocUnsafeSlow(this.#slabBytes);
-        this.#free = 0;
-      }
+      if (this.#free + bytesMax > this.#open.length) this.#openNext(bytesMax);
       this.#slab = this.#open;
       this.#from = this.#free + 1;
     }
     this.#slab[this.#from - 1] = flag;
     return this.#from;
+  }
+
+  #openNext(bytesMin: number): void {
+    while (this.#nextBytes < bytesMin) this.#nextBytes *= 2;
+    this.#open = Buffer.allocUnsafeSlow(this.#nextBytes);
+    this.#free = 0;
+    this.#nextBytes = Math.min(2 * this.#nextBytes, this.#slabBytes);
   }
 
   #end(to: number): this {

@@ -9,13 +9,24 @@ import { rowOfStored } from "./row.ts";
 const cachedRows = 4096;
 const cachedRowBytesMax = 4096;
 
+interface RowCache {
+  readonly rows: (Uint8Array | undefined)[];
+  readonly mains: Float64Array;
+  readonly subs: Float64Array;
+}
+
+const newCache = (): RowCache => ({
+  rows: new Array<Uint8Array | undefined>(cachedRows).fill(undefined),
+  mains: new Float64Array(cachedRows),
+  subs: new Float64Array(cachedRows),
+});
+
 export class Rows {
   readonly recent: RecentRows;
   readonly #engine: Engine;
   readonly #key = Buffer.alloc(revisionKeyBytes);
-  readonly #cachedMains = new Float64Array(cachedRows);
-  readonly #cachedSubs = new Float64Array(cachedRows);
-  readonly #cached = new Array<Uint8Array | undefined>(cachedRows).fill(undefined);
+  /** Made at the first read of a row that is not recent: many stores never see one. */
+  #cache: RowCache | undefined;
 
   constructor(engine: Engine, recent: RecentRows) {
     this.#engine = engine;
@@ -28,24 +39,20 @@ export class Rows {
   }
 
   #readWritten(main: number, sub: number): Uint8Array {
+    this.#cache ??= newCache();
+    const { rows, mains, subs } = this.#cache;
     const slot = (main + 31 * sub) & (cachedRows - 1);
-    const cached = this.#cached[slot];
-    if (
-      cached !== undefined &&
-      this.#cachedMains[slot] === main &&
-      this.#cachedSubs[slot] === sub
-    ) {
-      return cached;
-    }
+    const cached = rows[slot];
+    if (cached !== undefined && mains[slot] === main && subs[slot] === sub) return cached;
     writeKeyOf(this.#key, 0, main, sub);
     const stored =
       this.#engine.get(Table.key, this.#key) ??
       unreachable(`the store lacks revision ${main}.${sub} that the index knows`);
     const row = rowOfStored(stored);
     if (row.length <= cachedRowBytesMax) {
-      this.#cached[slot] = row;
-      this.#cachedMains[slot] = main;
-      this.#cachedSubs[slot] = sub;
+      rows[slot] = row;
+      mains[slot] = main;
+      subs[slot] = sub;
     }
     return row;
   }

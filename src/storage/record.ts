@@ -174,9 +174,11 @@ export function readMembership(view: DataView, at: number): Membership {
   return { voters: take(counts[0]), outgoing: take(counts[1]), learners: take(learnerCount) };
 }
 
+const bufferBytesMin = 8 * 1024;
+
 /** Builds one batch after the other in a buffer of its own. */
 export class BatchBuilder {
-  #bytes = new Uint8Array(64 * 1024);
+  #bytes = new Uint8Array(bufferBytesMin);
   #view = viewOf(this.#bytes);
   #length = 0;
   #recordCount = 0;
@@ -281,7 +283,7 @@ export class BatchBuilder {
     assert(bytes <= batchBytesMax, `a log batch of ${bytes} bytes`);
     const have = this.#bytes.length;
     if (bytes <= have && (have <= keptBytesMax || bytes > keptBytesMax)) return;
-    let want = 64 * 1024;
+    let want = bufferBytesMin;
     while (want < bytes) want *= 2;
     this.#bytes = new Uint8Array(want);
     this.#view = viewOf(this.#bytes);

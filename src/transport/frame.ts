@@ -174,8 +174,8 @@ function readMessages(
   if (frameKind(bytes) !== FrameKind.raft) throw new FrameFault("not a raft frame of this version");
   const payloadOffset = prefixBytes + headerBytes(bytes);
   if (payloadOffset > bytes.length) throw new FrameFault("the header is cut off");
-  const header = bytes.subarray(prefixBytes, payloadOffset);
-  const counters = unpackCounters(header, countersMax(limits));
+  const header = { from: prefixBytes, to: payloadOffset, countMax: countersMax(limits) };
+  const counters = unpackCounters(bytes, header);
   if (typeof counters === "string") throw new FrameFault(counters);
   const { entriesMax, messagesMax } = limits;
   const reader = new FrameReader(bytes, { counters, payloadOffset, entriesMax });

@@ -61,6 +61,7 @@ export class FrameReader {
    */
   payload(lengthBytes: number): PayloadPieces {
     if (lengthBytes > this.payloadLeftBytes) throw new FrameFault("the payload is cut off");
+    if (lengthBytes === 0) return new PayloadPieces(emptyBytes);
     const bytes = this.#frame.subarray(this.#offset, this.#offset + lengthBytes);
     this.#offset += lengthBytes;
     const small = lengthBytes * pinRatioMax < this.#frame.length;

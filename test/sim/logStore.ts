@@ -78,7 +78,6 @@ export class SegmentStore implements LogStore {
   readonly #sync: "inline" | "pooled";
   #disk = new FaultyDisk();
   #log: DiskRaftLog;
-  #proven: ProvenBytes;
   /** Syncs of the disk that have a time. */
   #timed = 0;
 
@@ -86,7 +85,6 @@ export class SegmentStore implements LogStore {
     this.#parts = parts;
     this.#sync = sync;
     this.#log = this.#open({ mayCreate: true });
-    this.#proven = new ProvenBytes(this.#disk);
   }
 
   get log(): RaftLog {
@@ -119,9 +117,11 @@ export class SegmentStore implements LogStore {
 
   damage(kind: DamageKind): string | undefined {
     const { random } = this.#parts;
+    // The crash has just opened the log anew: what lies before what that wrote was whole.
+    const proven = new ProvenBytes(this.#disk);
     this.#log.close();
     const disk = this.#disk.clone();
-    const harm = this.#proven.harm(disk, kind, random);
+    const harm = proven.harm(disk, kind, random);
     this.#disk = disk;
     this.#reopen();
     return harm;
@@ -144,7 +144,6 @@ export class SegmentStore implements LogStore {
   #reopen(): void {
     this.#timed = 0;
     this.#log = this.#open({ mayCreate: false });
-    this.#proven = new ProvenBytes(this.#disk);
   }
 
   #open({ mayCreate }: { mayCreate: boolean }): DiskRaftLog {

@@ -6,8 +6,8 @@ import { projectRoot } from "../support/paths.ts";
 import type { Focus } from "./focus.ts";
 import type { Verdict } from "./runSeed.ts";
 
-/** Survivors of a seed are few: a large nursery spares most of the collector's work. */
-const nurseryMegabytes = 192;
+/** Survivors of a seed are few; yet a nursery that is much larger than the caches costs more than it spares. */
+const nurseryMegabytes = 96;
 /** Between two looks at how long a seed has worked. */
 const hangLookMs = 500;
 
@@ -29,6 +29,8 @@ export interface PoolOptions {
    * take as long as they do. What others do on the machine does not count.
    */
   readonly seedCpuMsMax?: number;
+  /** Threads of the process that work at the same time; `jobs` by default. */
+  readonly threads?: number;
   readonly onHang?: (seed: number) => void;
   /** Where the simulator and what it runs lie; the project by default. */
   readonly tree?: string;
@@ -73,7 +75,7 @@ export async function runPool(
 async function runOne(
   pool: Piscina<SeedTask, Verdict>,
   seed: number,
-  { seedCpuMsMax, focus, jobs }: PoolOptions,
+  { seedCpuMsMax, focus, jobs, threads = jobs }: PoolOptions,
 ): Promise<Verdict | undefined> {
   if (seedCpuMsMax === undefined) return await pool.run({ seed, focus });
   // Node tells the time of all threads together: that of one is at most an equal share of it, as the
@@ -82,7 +84,7 @@ async function runOne(
   const ending = new AbortController();
   const watch = setInterval(() => {
     const { user, system } = process.cpuUsage(before);
-    if ((user + system) / 1_000 > seedCpuMsMax * jobs) ending.abort();
+    if ((user + system) / 1_000 > seedCpuMsMax * threads) ending.abort();
   }, hangLookMs);
   try {
     return await pool.run({ seed, focus }, { signal: ending.signal });

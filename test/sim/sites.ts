@@ -79,6 +79,7 @@ export class Sites {
 
   /** @throws {CrashSignal} when the member was to die here. */
   pass(member: MemberId, site: CrashSite): void {
+    if (this.#armed.size === 0) return;
     const armed = this.#armed.get(member);
     if (armed?.site !== site) return;
     armed.passagesLeft--;

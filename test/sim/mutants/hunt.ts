@@ -18,7 +18,11 @@ export interface Find {
 
 export async function hunt(
   mutant: Mutant,
-  { jobs, seedsMax = mutantSeedsMax }: { jobs: number; seedsMax?: number },
+  {
+    jobs,
+    threads = jobs,
+    seedsMax = mutantSeedsMax,
+  }: { jobs: number; threads?: number; seedsMax?: number },
 ): Promise<Find> {
   const startedMs = performance.now();
   const tree = await MutantTree.create();
@@ -30,7 +34,7 @@ export async function hunt(
   try {
     await tree.plant(mutant);
     const range = { from: 1, count: seedsMax, jobs, tree: tree.root, focus: mutant.focus };
-    const bounds = { seedCpuMsMax, onHang: (at: number) => onFound(at, "hang", "no end") };
+    const bounds = { threads, seedCpuMsMax, onHang: (at: number) => onFound(at, "hang", "no end") };
     await runPool({ ...range, ...bounds, isOver: () => seed !== Infinity }, (verdict) => {
       seeds++;
       const { violation } = verdict;

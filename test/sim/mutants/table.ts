@@ -1,6 +1,6 @@
-// All mutants, one after the other, as a table.
+// All mutants as a table, several hunted at a time, told in the order of the list.
 import { allMutants } from "./all.ts";
-import { hunt } from "./hunt.ts";
+import { type Find, hunt } from "./hunt.ts";
 
 /** @param only part of a name or trap. @returns how many no seed found. */
 export async function printTable({
@@ -20,13 +20,27 @@ export async function printTable({
     console.log([name.padEnd(nameWidth), trap.padEnd(trapWidth), ...rest].join("  "));
   };
   line("mutant", "trap", "  seed", "checker     ", "seconds");
-  let missed = 0;
-  for (const mutant of chosen) {
-    const { seed, checker, seconds } = await hunt(mutant, { jobs, seedsMax });
-    if (seed === undefined) missed++;
-    const found = seed === undefined ? "  none" : String(seed).padStart(6);
-    line(mutant.name, mutant.trap, found, checker.padEnd(12), seconds.toFixed(1).padStart(7));
-  }
+  const finds: (Find | undefined)[] = [];
+  let [begun, told] = [0, 0];
+  const tell = (): void => {
+    for (let find = finds[told]; find !== undefined; find = finds[++told]) {
+      const { name = "", trap = "" } = chosen[told] ?? {};
+      const { seed, checker, seconds } = find;
+      const found = seed === undefined ? "  none" : String(seed).padStart(6);
+      line(name, trap, found, checker.padEnd(12), seconds.toFixed(1).padStart(7));
+    }
+  };
+  // One thread each: a hunt ends with the first seed that finds its mutant, and most end at once.
+  const work = async (): Promise<void> => {
+    for (let at = begun++; at < chosen.length; at = begun++) {
+      const mutant = chosen[at];
+      if (mutant === undefined) return;
+      finds[at] = await hunt(mutant, { jobs: 1, threads: jobs, seedsMax });
+      tell();
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  const missed = finds.filter((find) => find?.seed === undefined).length;
   const caught = chosen.length - missed;
   console.log(`${caught} of ${chosen.length} mutants caught within ${seedsMax} seeds each`);
   return missed;
