@@ -11,7 +11,7 @@ import type { Member } from "../src/member/member.ts";
 import { CountedLink } from "../src/metrics/countedLink.ts";
 import { MetricsPage } from "../src/metrics/page.ts";
 import { metricsContentType } from "../src/metrics/text.ts";
-import { DiskTally, timedDisk } from "../src/metrics/timedDisk.ts";
+import { DiskTally, slowSyncMs, timedDisk } from "../src/metrics/timedDisk.ts";
 import type { LogDisk } from "../src/storage/logDisk.ts";
 import type { PeerLink } from "../src/transport/link.ts";
 
@@ -32,7 +32,11 @@ export class MemberPages {
     return timedDisk(disk, {
       tally: this.#disk,
       clock: systemClock,
-      onSlowSync: (tookMs) => this.#log.warn("slow fdatasync", { took: `${Math.round(tookMs)}ms` }),
+      onSlowSync: (tookMs) =>
+        this.#log.warn("slow fdatasync", {
+          took: `${Math.round(tookMs)}ms`,
+          "expected-duration": `${slowSyncMs / 1000}s`,
+        }),
     });
   }
 
