@@ -275,6 +275,10 @@ test("10,000 creations in a burst, streams dropped half way: memory and service 
   const grownMib = rssMib(server) - before;
   t.diagnostic(`grown by ${grownMib} MiB`);
   assert.ok(grownMib < 200, `grown by ${grownMib} MiB`);
+  // None is left of the streams that went, nor of what is cancelled.
+  await awaitWatchers(endpoint, 1);
+  after.send({ cancel_request: { watch_id: 0 } });
+  await awaitWatchers(endpoint, 0);
   after.close();
   kv.close();
 });
@@ -308,6 +312,16 @@ test("a client that does not read holds up nobody and costs no memory; it gets e
   assert.deepEqual(revisions(slow), revisions(fast));
   for (const each of [slow, fast, kv]) each.close();
 });
+
+/** The server hears of the end of a stream a moment later. */
+async function awaitWatchers(endpoint: string, count: number): Promise<void> {
+  for (const endMs = performance.now() + 30_000; ; ) {
+    const page = await (await fetch(`http://${endpoint}/metrics`)).text();
+    const found = Number(/^etcd_debugging_mvcc_watcher_total (\d+)$/m.exec(page)?.[1]);
+    if (found === count) return;
+    assert.ok(performance.now() < endMs, `${found} watchers are left, not ${count}`);
+  }
+}
 
 function rssMib(server: Server): number {
   const status = readFileSync(`/proc/${server.pids[0]}/status`, "utf8");
