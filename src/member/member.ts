@@ -101,6 +101,8 @@ export class Member implements MemberService {
       waitTicksMax,
       resendTicksMin: 2 * config.timing.electionTicks,
       onBatch: (commands) => this.#tally.batchCommands.observe(commands),
+      onOutcome: (commands, ticks) =>
+        this.#tally.onOutcome(commands, ticks * config.timing.tickMs, this.#oddities),
     });
     this.#reads = new Reads({
       incarnation: config.incarnation,
@@ -272,14 +274,10 @@ export class Member implements MemberService {
   }
 
   status(): MemberStatus {
-    const raft = this.#raft.status();
+    const { id, role, term, leader, commit } = this.#raft.status();
     const size = this.#ports.home.engine.size();
     return {
-      id: raft.id,
-      role: raft.role,
-      term: raft.term,
-      leader: raft.leader,
-      commit: raft.commit,
+      ...{ id, role, term, leader, commit },
       applied: this.#applier.applied,
       revision: this.#applier.revision,
       dbSizeBytes: size.allocatedBytes,

@@ -60,15 +60,19 @@ export class Pending {
 
   #failedCount = 0;
   readonly #onBatch: ((commands: number) => void) | undefined;
+  readonly #onOutcome: ((commands: number, waitedTicks: number) => void) | undefined;
 
   constructor(options: {
     onBatch?: (commands: number) => void;
+    /** Commands are about to be answered, so long after the first of them came. */
+    onOutcome?: (commands: number, waitedTicks: number) => void;
     self: MemberId;
     incarnation: number;
     waitTicksMax: number;
     resendTicksMin: number;
   }) {
     this.#onBatch = options.onBatch;
+    this.#onOutcome = options.onOutcome;
     this.#self = options.self;
     this.#incarnation = options.incarnation;
     this.#waitTicksMax = options.waitTicksMax;
@@ -129,6 +133,7 @@ export class Pending {
     if (batch === undefined) return undefined;
     this.#waiting.delete(batch.sequence);
     this.#uncount(batch);
+    this.#onOutcome?.(batch.completions.length, this.#tick - batch.bornTick);
     return batch.completions;
   }
 

@@ -15,6 +15,8 @@ import type { MemberStatus } from "./service.ts";
 export const diskBoundsSec: readonly number[] = exponentialBounds(0.001, 2, 14);
 /** What is applied in one go and takes longer is told of, as in etcd. */
 export const slowApplyMs = 100;
+/** Commands that waited longer for their outcome are told of; etcd's default. */
+export const slowRequestMs = 300;
 /** A quorum round for reads that is silent for so long is asked again. */
 export const readRetryMs = 500;
 const batchBounds: readonly number[] = exponentialBounds(1, 2, 14);
@@ -26,6 +28,8 @@ const compactionBoundsMs: readonly number[] = exponentialBounds(100, 2, 14);
 export class MemberTally {
   leaderChanges = 0;
   slowApplies = 0;
+  /** That waited longer than `slowRequestMs` for their outcome. */
+  slowCommands = 0;
   /** Commands of one entry that this member proposed. */
   readonly batchCommands = new Histogram(batchBounds);
   readonly apply = new ApplyTally();
@@ -58,6 +62,17 @@ export class MemberTally {
 
   /** From handing a batch to the store until it is written. */
   readonly storeFlushSec = new Histogram(diskBoundsSec);
+
+  /** Commands of one batch got their outcome; their wait is as exact as a tick. */
+  onOutcome(commands: number, waitedMs: number, log: SeldomLog): void {
+    if (waitedMs < slowRequestMs) return;
+    this.slowCommands += commands;
+    log.warn("request stats", "request stats", {
+      "time spent": `${waitedMs}ms`,
+      "expected-duration": `${slowRequestMs}ms`,
+      "request count": commands,
+    });
+  }
 
   /** Reads are about to be served. @returns `nowMs`. */
   onReadsBegin(nowMs: number): number {

@@ -238,6 +238,8 @@ function writeOurs(text: MetricsText, numbers: MemberNumbers): void {
   const { tally, watch } = numbers;
   text.histogram("quorlet_batch_commands", "Commands of one entry.", tally.batchCommands);
   text.gauge("quorlet_pending_commands", "Commands without an outcome.", numbers.pendingCommands);
+  const slow = "quorlet_slow_commands_total";
+  text.counter(slow, "Commands that waited for 300 ms or longer.", tally.slowCommands);
   text.gauge("quorlet_pending_reads", "Reads without an answer.", numbers.pendingReads);
   text.gauge("quorlet_unflushed_bytes", "Applied, not in the store yet.", numbers.unflushedBytes);
   text.gauge("quorlet_watch_behind", "Watchers that read history or wait.", watch.behind);
