@@ -9,7 +9,7 @@ export interface Step {
 }
 
 /** Faults begin within this time; then everything heals. */
-export const faultsMs = 1_200;
+export const faultsMs = 900;
 /** Of every so many seeds, one kills the whole process. */
 export const processKillEvery = 10;
 const faultsMin = 2;

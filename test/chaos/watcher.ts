@@ -47,6 +47,7 @@ export class Watcher {
   #told: number;
   #isOver = false;
   #mayNap: boolean;
+  #asleep: GrpcStream | undefined;
   #leave: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #fault: Error | undefined;
@@ -79,6 +80,7 @@ export class Watcher {
   /** From now on it reads as fast as it can. */
   hurry(): void {
     this.#mayNap = false;
+    this.#asleep?.resume();
   }
 
   /** Never rejects. */
@@ -133,6 +135,7 @@ export class Watcher {
 
   #nap(stream: GrpcStream): void {
     stream.pause();
+    this.#asleep = stream;
     setTimeout(() => stream.resume(), this.#random.integer(napMsMax));
   }
 
