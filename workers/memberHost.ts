@@ -59,6 +59,7 @@ export class MemberHost {
   #home: StoreHome | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #turnRequested = false;
+  #turnTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
   /** Called once no call waits for an outcome. */
   #onIdle: (() => void) | undefined;
@@ -180,6 +181,7 @@ export class MemberHost {
         raftLog,
         home: this.#home,
         requestTurn: () => this.#requestTurn(),
+        requestTurnIn: (ms) => this.#requestTurnIn(ms),
         fail: (error) => this.#fail(error, { permanent: isPermanent(error, "run") }),
         onLeader: ({ leader, role, term }) => {
           this.#pages.onRole(role === "leader");
@@ -285,6 +287,13 @@ export class MemberHost {
     setImmediate(() => this.#turn());
   }
 
+  #requestTurnIn(ms: number): void {
+    this.#turnTimer ??= setTimeout(() => {
+      this.#turnTimer = undefined;
+      this.#requestTurn();
+    }, ms);
+  }
+
   #turn(): void {
     this.#turnRequested = false;
     if (this.#leaving) return;
@@ -341,6 +350,7 @@ export class MemberHost {
     if (this.#leaving) return;
     this.#leaving = true;
     clearInterval(this.#ticker);
+    clearTimeout(this.#turnTimer);
     this.#peers.close();
     this.#sockets.close();
     this.#embedded.close();

@@ -5,7 +5,6 @@ import type { CommandKind } from "../apply/command.ts";
 import { type MemberId, noMember, type Term } from "../base/brand.ts";
 import { errNoLeader, errStopped, errTooManyRequests } from "../base/errors.ts";
 import { SeldomLog } from "../base/seldomLog.ts";
-import type { Message } from "../raft/message.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { Ready } from "../raft/ready.ts";
 import { type Entry, EntryKind } from "../raft/types.ts";
@@ -27,6 +26,7 @@ import { Pump } from "./pump.ts";
 import { Reads } from "./reads.ts";
 import { refusing } from "./refusing.ts";
 import type { Roster } from "./roster.ts";
+import { Rounds } from "./rounds.ts";
 import type {
   ChangeCompletion,
   HashCompletion,
@@ -44,13 +44,6 @@ import type { Watches } from "./watches.ts";
 
 /** Applied but unwritten changes above this stop new proposals until the store caught up. */
 export const unflushedBytesMax = 128 << 20;
-
-/**
- * A leader with entries on their way holds new ones back until those are committed, so that a busy
- * cluster pays for a sync and a frame per round and not per batch; but for fewer ticks than this: if
- * a commit takes that long, waiting for it saves nothing.
- */
-export const holdTicksMax = 2;
 
 /** Linearizable reads of one turn begin within this; the rest waits for the next turn. */
 export const readBudgetMs = 10;
@@ -80,10 +73,7 @@ export class Member implements MemberService {
   #leader: MemberId = noMember;
   #leaderTerm = -1;
   #badFrames = 0;
-  /** Batches of followers, held back until the round under way is committed. */
-  #forwards: Message[] = [];
-  /** Ticks since the last round began. */
-  #roundTicks = 0;
+  readonly #rounds: Rounds;
   #stopped = false;
 
   constructor(config: MemberConfig, ports: MemberPorts, core: MemberCore) {
@@ -104,19 +94,20 @@ export class Member implements MemberService {
       onOutcome: (commands, ticks) =>
         this.#tally.onOutcome(commands, ticks * config.timing.tickMs, this.#oddities),
     });
+    this.#rounds = new Rounds({
+      ...{ raft: core.raft, pending: this.#pending, propose: this.#propose },
+      ...{ clock: ports.clock, wakeIn: ports.requestTurnIn },
+    });
     this.#reads = new Reads({
       incarnation: config.incarnation,
       waitTicksMax,
       retryTicks: Math.ceil(readRetryMs / config.timing.tickMs),
     });
     this.#images = new Images({
-      self: config.id,
-      incarnation: config.incarnation,
-      raft: core.raft,
-      home: ports.home,
+      ...{ self: config.id, incarnation: config.incarnation },
+      ...{ raft: core.raft, home: ports.home, wake: ports.requestTurn },
       ...{ link: ports.link, log: ports.log, clock: ports.clock, oddities: this.#oddities },
       tally: this.#tally.images,
-      wake: ports.requestTurn,
     });
     this.#compaction = new LogCompaction({
       raft: core.raft,
@@ -221,11 +212,12 @@ export class Member implements MemberService {
     this.#reads.askTurn(this.#askReadIndex);
     this.#cluster.turn();
     do {
-      if (!this.#isHolding()) this.#beginRound();
+      this.#rounds.begin();
       this.#pump.drain();
       this.#noticeLeader();
       // A commit may have ended the round, outcomes may have made room for the next batch.
-    } while (this.#hasProposals() && !this.#isHolding());
+    } while (this.#rounds.isDue);
+    this.#rounds.wakeWhenDue();
     this.#outbox.flush();
     this.#serveReads();
     this.#leases.flush();
@@ -351,24 +343,8 @@ export class Member implements MemberService {
     });
   }
 
-  #isHolding(): boolean {
-    return this.#raft.isCommitting && this.#roundTicks < holdTicksMax;
-  }
-
-  #hasProposals(): boolean {
-    return this.#pending.canPropose || this.#forwards.length > 0;
-  }
-
-  #beginRound(): void {
-    this.#roundTicks = 0;
-    const forwards = this.#forwards;
-    this.#forwards = [];
-    for (const message of forwards) this.#raft.step(message);
-    this.#pending.proposeTurn(this.#propose);
-  }
-
   #onTick(): void {
-    this.#roundTicks++;
+    this.#rounds.tick();
     this.#raft.tick();
     this.#pending.tick(this.#propose);
     this.#reads.tick(this.#askReadIndex);
@@ -404,7 +380,7 @@ export class Member implements MemberService {
       return;
     }
     for (const message of frame.messages) {
-      if (message.kind === "forward") this.#forwards.push(message);
+      if (message.kind === "forward") this.#rounds.add(message);
       // Only whoever holds a snapshot's chunks may tell raft of it: the log would begin behind a state
       // that the store does not have.
       else if (message.kind === "snapshot") this.#badFrames++;

@@ -47,6 +47,8 @@ export interface MemberPorts {
   readonly home: StoreHome;
   /** Asks the owner to call `turn()` soon; many calls, one turn. */
   readonly requestTurn: () => void;
+  /** The same, but after this time; many calls, one turn. Without it a tick comes soon enough. */
+  readonly requestTurnIn?: (ms: number) => void;
   /** The member can no longer be trusted or go on; the owner must take it down. */
   readonly fail: (error: Error) => void;
   /** The state machine in use from now on; said at the start and after each snapshot. */

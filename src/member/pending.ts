@@ -9,6 +9,7 @@ import {
   errTimeoutLeaderFail,
   errTooManyRequests,
 } from "../base/errors.ts";
+import { overlapsAfterMs } from "./overlap.ts";
 import type { ProposalCompletion } from "./service.ts";
 
 /** One raft entry holds at most this much, unless a single command is larger. */
@@ -18,6 +19,8 @@ export const batchBytesMax = 1 << 20;
  * member answers at once, a busy one pays for a sync, a frame and a quorum round less often.
  */
 export const batchesInFlightMax = 2;
+/** While answers take long, as from far members, so many; see overlap.ts. */
+export const batchesOverlappingMax = 16;
 /** Handed to raft at once, unless a single batch is larger: all of it becomes one message to a leader. */
 export const proposalBytesMax = 8 << 20;
 /** Unanswered commands above this are refused. */
@@ -105,17 +108,33 @@ export class Pending {
     this.#openBodyBytes += body.length;
   }
 
-  /** True when `proposeTurn` would propose something now. */
-  get canPropose(): boolean {
-    return (
-      this.#sealed.length > 0 ||
-      (this.#builder.count > 0 && this.#waiting.size < batchesInFlightMax)
-    );
+  /** Something was not proposed yet. */
+  get hasOpen(): boolean {
+    return this.#sealed.length > 0 || this.#builder.count > 0;
+  }
+
+  /** Of commands that were not proposed yet. */
+  get openBytes(): number {
+    return this.#openBodyBytes;
+  }
+
+  /** Of commands that were proposed and have no outcome. */
+  get underWayBytes(): number {
+    return this.#bodyBytes - this.#openBodyBytes;
+  }
+
+  /**
+   * True when `proposeTurn` would propose something now.
+   *
+   * @param sinceMs the last round began.
+   */
+  canPropose(sinceMs: number): boolean {
+    return this.#sealed.length > 0 || (this.#builder.count > 0 && this.#hasRoom(sinceMs));
   }
 
   /** Ends the open batch, unless enough are under way, and proposes all that is sealed. */
-  proposeTurn(propose: ProposeBatches): void {
-    if (this.#builder.count > 0 && this.#waiting.size < batchesInFlightMax) this.#seal();
+  proposeTurn(propose: ProposeBatches, sinceMs = 0): void {
+    if (this.#builder.count > 0 && this.#hasRoom(sinceMs)) this.#seal();
     if (this.#sealed.length === 0) return;
     const batches = this.#sealed;
     this.#sealed = [];
@@ -206,6 +225,12 @@ export class Pending {
     this.#bodyBytes = 0;
     this.#commands = 0;
     for (const batch of batches) refuseAll(batch.completions, error);
+  }
+
+  #hasRoom(sinceMs: number): boolean {
+    if (this.#waiting.size < batchesInFlightMax) return true;
+    if (this.#waiting.size >= batchesOverlappingMax) return false;
+    return sinceMs >= overlapsAfterMs(this.#openBodyBytes, this.underWayBytes);
   }
 
   #seal(): void {

@@ -79,6 +79,11 @@ export class RaftNode {
     return configurations.at(log.applied) ?? configurations.latest;
   }
 
+  /** Data of proposals that this leader has not committed yet. */
+  get uncommittedBytes(): number {
+    return this.#core.leadership?.uncommittedBytes ?? 0;
+  }
+
   /** In force now: votes and commits count by it. */
   get latestMembership(): Membership {
     return this.#core.membership;

@@ -66,6 +66,13 @@ export class KvClient {
     return BigInt(String(answer.leader ?? 0));
   }
 
+  /** As far as this member knows. */
+  async isLeader(): Promise<boolean> {
+    const answer = await this.#call("Maintenance/Status", "StatusRequest", {}, "StatusResponse");
+    const { member_id: id } = fieldsOf(answer.header);
+    return id !== undefined && `${id}` === `${answer.leader}`;
+  }
+
   /** Current revision after a quorum has confirmed it. */
   async revision(): Promise<number> {
     const fields = { key: Buffer.from([0]), count_only: true };

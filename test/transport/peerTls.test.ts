@@ -122,7 +122,7 @@ test("bad peer: without, or with a wrong certificate it is kept out", { skip }, 
       ...{ caller: { ...files(gone), trustedCaFile }, called: { ...called, crlFile } },
     },
     {
-      ...{ why: "another name", calledSays: /client certificate authentication failed/ },
+      ...{ why: "a client's, by its name", calledSays: /client certificate authentication failed/ },
       caller: { ...files(folder.issue("one")), trustedCaFile },
       called: { ...called, allowedCn: "member" },
     },

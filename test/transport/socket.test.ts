@@ -109,7 +109,7 @@ test("strangers are refused with a reason", async (t) => {
   assert.equal(link.connected(one), false);
 });
 
-test("a member with no place any more is told so, by whoever it dials or knocks at", async (t) => {
+test("bad peer: a removed member is told so, by whoever it dials or knocks at", async (t) => {
   const standings = new Map<MemberId, PeerStanding>([
     [one, "removed"],
     [three, "reborn"],
