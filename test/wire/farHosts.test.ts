@@ -75,7 +75,8 @@ test("a put among far hosts waits for one round trip, alone or among many", asyn
     const shown = `${alone.toFixed(1)} ms alone, ${median.toFixed(1)} among many`;
     t.diagnostic(`${delayMs} ms each way: ${shown}`);
     assert.ok(alone >= roundTripMs, `${shown}: it waits for a majority`);
-    assert.ok(alone < 1.5 * roundTripMs, shown);
-    assert.ok(median < 1.5 * roundTripMs, shown);
+    // Two would be twice as much; the rest is room for a busy machine.
+    assert.ok(alone < 1.9 * roundTripMs, shown);
+    assert.ok(median < 1.9 * roundTripMs, shown);
   });
 });
