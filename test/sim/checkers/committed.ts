@@ -58,7 +58,10 @@ export class Committed {
   onSave(entries: readonly Entry[]): void {
     for (const entry of entries) {
       if (entry.kind !== EntryKind.membership) continue;
-      if (!this.#changes.some((known) => isSame(known, entry))) this.#changes.push(entry);
+      // A later leader may be asked for the same change: it then has another place.
+      const isKnown = (known: Entry): boolean =>
+        known.index === entry.index && isSame(known, entry);
+      if (!this.#changes.some(isKnown)) this.#changes.push(entry);
     }
   }
 
