@@ -6,7 +6,7 @@ import type { Member } from "../../src/member/member.ts";
 import type { MemberInfo } from "../../src/member/service.ts";
 import { encodePutRequest } from "../../src/proto/encodeRequests.ts";
 import { Writer } from "../../src/proto/writer.ts";
-import type { LocalCluster } from "../support/localCluster.ts";
+import { LocalCluster, type LocalOptions } from "../support/localCluster.ts";
 
 /** "waiting", then what it came to: "done" or the text of the refusal. */
 export interface Result {
@@ -14,6 +14,13 @@ export interface Result {
 }
 
 export const memberId = (value: number): MemberId => MemberId(BigInt(value));
+
+/** A cluster that has elected its first leader. */
+export function started(count: number, seed: number, options?: LocalOptions): LocalCluster {
+  const cluster = new LocalCluster(count, seed, options);
+  cluster.tick(30);
+  return cluster;
+}
 
 export function change(member: Member, request: ChangeRequest): Result {
   const result: Result = { text: "waiting" };

@@ -5,7 +5,7 @@ import type { MemberId } from "../../src/base/brand.ts";
 import { changesWaitingMax } from "../../src/member/changes.ts";
 import type { Member } from "../../src/member/member.ts";
 import { transfersMax } from "../../src/member/transfers.ts";
-import { LocalCluster, type LocalOptions } from "../support/localCluster.ts";
+import type { LocalCluster, LocalOptions } from "../support/localCluster.ts";
 import {
   addLearner,
   addVoter,
@@ -14,15 +14,9 @@ import {
   listOf,
   memberId,
   put,
+  started,
   transfer,
 } from "./changeSupport.ts";
-
-function started(count: number, seed: number, options?: LocalOptions): LocalCluster {
-  const cluster = new LocalCluster(count, seed, options);
-  cluster.tick(30);
-  assert.equal(cluster.leader().status().role, "leader");
-  return cluster;
-}
 
 function assertLists(cluster: LocalCluster, want: string): void {
   for (const member of cluster.members.values()) {

@@ -12,13 +12,8 @@ import {
   listOf,
   memberId,
   put,
+  started,
 } from "./changeSupport.ts";
-
-function started(count: number, seed: number): LocalCluster {
-  const cluster = new LocalCluster(count, seed);
-  cluster.tick(30);
-  return cluster;
-}
 
 /** All are gone; `id` comes back alone. */
 function force(cluster: LocalCluster, id: MemberId): void {

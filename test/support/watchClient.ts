@@ -1,4 +1,5 @@
 // A Watch stream through the reference Node client: requests as fields, answers as protobufjs reads them.
+import assert from "node:assert/strict";
 import { Client, type ClientDuplexStream, credentials, Metadata } from "@grpc/grpc-js";
 import { decodeMessage, encodeMessage } from "./messages.ts";
 
@@ -97,30 +98,32 @@ export class WatchClient {
 
   /** Waits until `done` holds; it is asked after each answer and at the end. @throws after 30 s. */
   async until(what: string, done: () => boolean): Promise<void> {
+    await this.#wait(what, () => {
+      if (done()) return true;
+      if (this.end !== undefined) throw new Error(`${what}: ended with ${this.end.text}`);
+      return false;
+    });
+  }
+
+  /** The stream is over, with this status. @throws after 30 s. */
+  async ended(): Promise<WatchEnd> {
+    await this.#wait("the end of the stream", () => this.end !== undefined);
+    assert.ok(this.end);
+    return this.end;
+  }
+
+  /** One timer, for the bound alone: what is waited for wakes by itself. */
+  async #wait(what: string, done: () => boolean): Promise<void> {
     const late = setTimeout(() => this.#wake(), waitMsMax);
     const deadline = Date.now() + waitMsMax;
     try {
       while (!done()) {
         if (Date.now() >= deadline) throw new Error(`waited in vain for ${what}`);
-        if (this.end !== undefined) throw new Error(`${what}: ended with ${this.end.text}`);
         await new Promise<void>((resolve) => this.#waiting.push(resolve));
       }
     } finally {
       clearTimeout(late);
     }
-  }
-
-  /** The stream is over, with this status. @throws after 30 s. */
-  async ended(): Promise<WatchEnd> {
-    const deadline = Date.now() + waitMsMax;
-    while (this.end === undefined) {
-      if (Date.now() >= deadline) throw new Error("the stream does not end");
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-        setTimeout(resolve, waitMsMax).unref();
-      });
-    }
-    return this.end;
   }
 
   close(): void {
