@@ -52,7 +52,7 @@ export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
 }
 
 function bootRaft(
-  { id, timing }: MemberConfig,
+  { id, timing, preVote = true }: MemberConfig,
   { raftLog, random }: MemberPorts,
   { applied, members }: Applier,
 ): RaftNode {
@@ -65,7 +65,7 @@ function bootRaft(
       inflightMax: inflightAppendsMax,
       inflightBytesMax,
       uncommittedBytesMax,
-      preVote: true,
+      preVote,
       checkQuorum: true,
       readMode: "readIndex",
       applied,

@@ -36,6 +36,8 @@ export interface MemberConfig {
   readonly compaction?: Partial<CompactionBounds>;
   /** Between two notes of what is left of a long lease; etcd's 5 minutes when left out. */
   readonly leaseCheckpointSec?: number;
+  /** Asks before it campaigns; true when left out. */
+  readonly preVote?: boolean;
 }
 
 export interface MemberPorts {

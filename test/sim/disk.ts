@@ -1,6 +1,8 @@
 // One member's disk over all of its lives: log and store, with completions that come late, stall or
 // fail. A crash loses what was not completed, or leaves it in pieces.
+
 import type { LogIndex, MemberId } from "../../src/base/brand.ts";
+import { emptyBytes } from "../../src/base/bytes.ts";
 import type { Prng } from "../../src/base/prng.ts";
 import type {
   Entry,
@@ -9,7 +11,7 @@ import type {
   RefillFloor,
   SnapshotMeta,
 } from "../../src/raft/types.ts";
-import type { Engine } from "../../src/storage/engine.ts";
+import { type Engine, Table } from "../../src/storage/engine.ts";
 import { EngineFault } from "../../src/storage/engineFault.ts";
 import { LogFault, type LogWrite, type RaftLog } from "../../src/storage/log.ts";
 import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
@@ -68,6 +70,16 @@ export class SimDisk {
   /** When log and store will have done what they were given so far. */
   get idleUs(): number {
     return Math.max(this.#syncedUs, this.#storedUs);
+  }
+
+  /** Rows of keys that the store holds. */
+  get storedRows(): number {
+    let count = 0;
+    this.#home.engine.scan({ table: Table.key, from: emptyBytes }, () => {
+      count++;
+      return true;
+    });
+    return count;
   }
 
   /** Log and store as the next life of the member finds them. */

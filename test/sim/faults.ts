@@ -7,6 +7,8 @@ import { crashSites, imageSites } from "./sites.ts";
 /** A member told to crash at a site does so within this many passages. */
 const passagesMax = 30;
 const slownessMax = 400;
+/** Longer than an election: what arrives is news of another time. */
+const slowLinkUsMax = 4_000_000;
 /** Time for the others to write more than their logs keep. */
 const lagUs = 1_000_000;
 /** A member in a crash loop lives about this long, this many times. */
@@ -33,6 +35,7 @@ export class Faults {
     split: (member) => this.#split((each) => each !== member && this.#world.random.oneIn(2)),
     isolate: (member) => this.#split((each) => each === member),
     cutOneWay: (member) => this.#cutOneWay(member),
+    slowLink: (member) => this.#slowLink(member),
     heal: () => this.#network.mend(),
     slowDisk: (member) => this.#slowDown(member),
     fullDisk: (member) => member.disk.fill(),
@@ -50,7 +53,14 @@ export class Faults {
 
   begin(): void {
     for (const member of this.#members) this.#skew(member);
-    if (this.#world.odds.faults.gapUs > 0) this.#next();
+    const { queue, odds } = this.#world;
+    if (odds.faults.gapUs > 0) this.#next();
+    const { preVoteFromUs } = odds;
+    if (preVoteFromUs === 0) return;
+    queue.after(preVoteFromUs, () => {
+      this.#world.sites.count("preVote.on");
+      for (const member of this.#members) this.#crash(member);
+    });
   }
 
   /** Everything heals, everybody is up. */
@@ -164,6 +174,19 @@ export class Faults {
       if (other === member || (one !== undefined && other !== one)) continue;
       if (outwards) this.#network.cut(member.id, other.id);
       else this.#network.cut(other.id, member.id);
+    }
+    this.#mendLater();
+  }
+
+  /** What a member hears, or what others hear of it, comes seconds late, from all or from one. */
+  #slowLink(member: SimMember): void {
+    const { random } = this.#world;
+    const [outwards, one] = [random.oneIn(3), random.oneIn(2) ? this.#anyMember() : undefined];
+    const us = this.#upTo(slowLinkUsMax);
+    for (const other of this.#members) {
+      if (other === member || (one !== undefined && other !== one)) continue;
+      if (outwards) this.#network.slow(member.id, other.id, us);
+      else this.#network.slow(other.id, member.id, us);
     }
     this.#mendLater();
   }

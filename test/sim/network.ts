@@ -25,6 +25,8 @@ export interface NetworkParts {
 /** One direction between two members. */
 interface Lane {
   cut: boolean;
+  /** Every frame takes so much longer; still in order. */
+  slowUs: number;
   underWay: number;
   lastArrivalUs: number;
 }
@@ -41,7 +43,9 @@ export class Network {
     this.#parts = parts;
     this.#odds = parts.odds;
     for (const from of ids) {
-      const lanes = ids.map((to) => [to, { cut: false, underWay: 0, lastArrivalUs: 0 }] as const);
+      const lanes = ids.map(
+        (to) => [to, { cut: false, slowUs: 0, underWay: 0, lastArrivalUs: 0 }] as const,
+      );
       this.#lanes.set(from, new Map(lanes));
     }
   }
@@ -70,8 +74,19 @@ export class Network {
     if (lane !== undefined) lane.cut = true;
   }
 
+  /** Frames from `from` to `to` stay under way for `us` more, as on a connection that stalls. */
+  slow(from: MemberId, to: MemberId, us: number): void {
+    const lane = this.#lanes.get(from)?.get(to);
+    if (lane !== undefined) lane.slowUs = us;
+  }
+
   mend(): void {
-    for (const lanes of this.#lanes.values()) for (const lane of lanes.values()) lane.cut = false;
+    for (const lanes of this.#lanes.values()) {
+      for (const lane of lanes.values()) {
+        lane.cut = false;
+        lane.slowUs = 0;
+      }
+    }
   }
 
   /** No more faults. */
@@ -100,7 +115,7 @@ export class Network {
   #carry(from: MemberId, to: MemberId, lane: Lane, bytes: Uint8Array): void {
     const { queue, random, sites, trace, deliver } = this.#parts;
     const { delayUsMin, delayUsMax, reorder } = this.#odds;
-    let atUs = queue.nowUs + delayUsMin + random.integer(delayUsMax - delayUsMin);
+    let atUs = queue.nowUs + lane.slowUs + delayUsMin + random.integer(delayUsMax - delayUsMin);
     if (random.oneIn(reorder)) {
       sites.count("network.reorder");
       atUs += random.integer(4 * delayUsMax);

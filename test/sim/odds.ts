@@ -20,6 +20,8 @@ export interface Odds {
   readonly compactEntries: number;
   /** From the first event of a turn to its end. */
   readonly turnUsMax: number;
+  /** Until then members campaign without asking first; then each is restarted with pre-vote on. */
+  readonly preVoteFromUs: number;
 }
 
 export interface NetworkOdds {
@@ -82,6 +84,7 @@ export const faultKinds = [
   "split",
   "isolate",
   "cutOneWay",
+  "slowLink",
   "heal",
   "slowDisk",
   "fullDisk",
@@ -156,6 +159,7 @@ function drawAll(random: Prng): Odds {
     leaseCheckpointSec: pick(1, 300),
     compactEntries: pick(0, 0, 2, 10, 40),
     turnUsMax: pick(1, 50, 1_000),
+    preVoteFromUs: pick(0, 0, 0, 4_000_000),
     operator: {
       gapUs: pick(0, 0, 300_000, 1_500_000),
       spares: pick(1, 3),
@@ -187,6 +191,7 @@ function drawWeights(random: Prng): Readonly<Record<FaultKind, number>> {
     split: draw(),
     isolate: draw(),
     cutOneWay: draw(),
+    slowLink: draw(),
     heal: 1 + draw(),
     slowDisk: draw(),
     fullDisk: random.integer(2),

@@ -117,6 +117,7 @@ export class SimMember {
         recentBytesMax: this.#world.odds.recentBytesMax,
         watchProgressMs,
         leaseCheckpointSec: this.#world.odds.leaseCheckpointSec,
+        preVote: this.#world.queue.nowUs >= this.#world.odds.preVoteFromUs,
         ...compactionOf(this.#world.odds),
       },
       {

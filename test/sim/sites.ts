@@ -31,6 +31,7 @@ export type CrashSite = (typeof crashSites)[number];
 const otherSites = [
   ...["network.cut", "network.double", "network.loss", "network.reorder"],
   ...["disk.stall", "disk.fail", "disk.flip", "disk.lost", "disk.misdirected", "disk.store lost"],
+  "preVote.on",
   ...["disk.refill", "log.restart", "store.fail", "image.taken", "transfer.done"],
   ...["watch.connect", "watch.past", "watch.future", "watch.stall", "watch.progress"],
   ...["watch.compacted", "watch.cancel", "watch.leave"],

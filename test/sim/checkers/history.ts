@@ -84,6 +84,19 @@ export class History {
     );
   }
 
+  /** Rows that a store must hold when it was compacted at `floor`, and no other. */
+  rowsBehind(floor: number): number {
+    let count = 0;
+    for (const moments of this.#moments.values()) {
+      const kept = moments.filter(({ revision }) => revision > floor).length;
+      const shown = moments[moments.length - kept - 1];
+      // Its floor shows what was last put, or that it was deleted by the very revision of the floor.
+      const isShown = shown?.pair !== undefined || (floor > 0 && shown?.revision === floor);
+      count += kept + (isShown ? 1 : 0);
+    }
+    return count;
+  }
+
   /** Whether this very revision deleted the key. */
   deletes(key: string, revision: number): boolean {
     return this.changesOf(revision).some((change) => change.key === key && !change.pair);

@@ -1,4 +1,5 @@
-// Election safety: at most one leader per term, one vote per member and term, and terms that only rise.
+// Election safety: at most one leader per term, one vote per member and term, its own included, which is
+// durable before it counts; and terms that only rise.
 import { type MemberId, noMember, type Term } from "../../../src/base/brand.ts";
 import type { MemberStatus } from "../../../src/member/service.ts";
 import type { HardState } from "../../../src/raft/types.ts";
@@ -14,6 +15,12 @@ export class OneLeader {
   /** @returns true when this is a leader that was not known. */
   afterTurn({ id, role, term }: MemberStatus): boolean {
     if (role !== "leader") return false;
+    const kept = this.#votes.get(id);
+    check(
+      kept !== undefined && (kept.term > term || (kept.term === term && kept.vote === id)),
+      name,
+      () => `m${id} leads term ${term}, its own vote is not durable`,
+    );
     const known = this.#leaders.get(term);
     check(
       known === undefined || known === id,

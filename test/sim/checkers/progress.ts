@@ -121,11 +121,14 @@ function haveAppliedAlike(members: readonly SimMember[]): boolean {
 /** By content, over all rows: unlike the running digest it reads what the store gives. */
 function checkHashes(cluster: SimCluster): void {
   const hashes = new Map<bigint, string>();
+  let floor = 0;
   for (const member of cluster.members) {
     member.visit((service) =>
       service.hashKv(0, {
-        onHash: ({ hash, revision, compactRevision }) =>
-          void hashes.set(member.id, `${hash} at ${revision}, compacted ${compactRevision}`),
+        onHash: ({ hash, revision, compactRevision }) => {
+          floor = Math.max(floor, compactRevision);
+          hashes.set(member.id, `${hash} at ${revision}, compacted ${compactRevision}`);
+        },
         onRefused: (error) => void hashes.set(member.id, error.message),
       }),
     );
@@ -139,5 +142,15 @@ function checkHashes(cluster: SimCluster): void {
   const [first] = hashes.values();
   for (const [id, hash] of hashes) {
     check(hash === first, name, () => `m${id} holds hash ${hash}, m1 ${first}`);
+  }
+  // What was compacted leaves the stores too, in steps.
+  const rows = cluster.judges.history.rowsBehind(floor);
+  for (const { id, disk } of cluster.members) {
+    waitFor(
+      cluster,
+      serveUs,
+      () => disk.storedRows === rows,
+      () => `m${id} stores ${disk.storedRows} rows, compacted at ${floor} it needs ${rows}`,
+    );
   }
 }

@@ -14,6 +14,15 @@ const restless = {
   faults: { gapUs: 300_000 },
 } as const;
 
+/** Four members: two leaders that each drop one share no majority. */
+const rivals = {
+  members: 4,
+  network: { delayUsMax: 20_000, loss: 10 },
+  operator: { gapUs: 100_000, spares: 1, strict: 0, promote: 0 },
+  disk: { log: "memory", harm: 0, fail: 0, syncUsMax: 10_000 },
+  faults: { gapUs: 300_000, downUsMax: 500_000, cutUsMax: 3_000_000 },
+} as const;
+
 export const membershipMutants: readonly Mutant[] = [
   {
     name: "a fresh leader changes the membership at once",
@@ -21,7 +30,7 @@ export const membershipMutants: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: `    membershipIndex: barrierIndex,`,
     replace: `    membershipIndex: core.configurations.latestIndex,`,
-    focus: restless,
+    focus: rivals,
   },
   {
     name: "a change does not wait for the one before it",

@@ -1,9 +1,46 @@
 // Bugs of consensus: elections, replication, commits, reads.
+import type { Focus } from "../focus.ts";
+import { type FaultKind, faultKinds } from "../odds.ts";
 import type { Mutant } from "./mutant.ts";
 
 const freshReads = "read index on a fresh leader";
 const singleNode = "single-node cluster answers before its hard state is durable";
 const preVote = "pre-vote deadlock";
+
+const onlyFaults = (weights: Partial<Record<FaultKind, number>>): Record<FaultKind, number> => ({
+  ...(Object.fromEntries(faultKinds.map((kind) => [kind, 0])) as Record<FaultKind, number>),
+  heal: 1,
+  ...weights,
+});
+const noChanges = { operator: { gapUs: 0 } } as const;
+/** Members that raised their terms alone, and ask first from some moment on. */
+const turnedOn: Focus = {
+  ...noChanges,
+  preVoteFromUs: 5_000_000,
+  faults: {
+    gapUs: 1_000_000,
+    downUsMax: 500_000,
+    cutUsMax: 10_000_000,
+    weights: onlyFaults({ isolate: 4, cutOneWay: 2, crash: 1 }),
+  },
+};
+/** A leader that hears old news while the others elect another, and clients that ask it. */
+const oldNews: Focus = {
+  ...noChanges,
+  members: 3,
+  driftMax: 150,
+  turnUsMax: 50,
+  network: { delayUsMax: 2_000 },
+  disk: { log: "memory", syncUsMax: 1_000, stall: 0, fail: 0, harm: 0 },
+  load: { clients: 8, keys: 2, thinkUsMax: 20_000, serializable: 20 },
+  faults: {
+    gapUs: 300_000,
+    downUsMax: 5_000,
+    cutUsMax: 3_000_000,
+    pauseUsMax: 3_000_000,
+    weights: onlyFaults({ slowLink: 5, cutOneWay: 3, isolate: 3, pause: 3, crash: 2 }),
+  },
+};
 
 const elections: readonly Mutant[] = [
   {
@@ -61,6 +98,7 @@ const elections: readonly Mutant[] = [
     file: "src/raft/step.ts",
     find: `      refuseStaleVote(core, message);\n      return;`,
     replace: `      return;`,
+    focus: { ...turnedOn, members: 2 },
   },
   {
     name: "stale leaders are not told of the term",
@@ -68,13 +106,14 @@ const elections: readonly Mutant[] = [
     file: "src/raft/step.ts",
     find: `      refuseStaleLeader(core, message.from);\n      return;`,
     replace: `      return;`,
+    focus: { ...turnedOn, members: 3 },
   },
   {
-    name: "a leader is believed in for ever",
+    name: "who restarts keeps faith with its leader for ever",
     trap: preVote,
     file: "src/raft/election.ts",
-    find: `  return core.role === "leader" || core.electionElapsed < core.config.electionTicksMin;`,
-    replace: `  return true;`,
+    find: `  if (core.promisedAtBoot && core.now < core.config.electionTicksMin) return true;`,
+    replace: `  if (core.promisedAtBoot) return true;`,
   },
   {
     name: "an election is never held again",
@@ -211,6 +250,7 @@ const reads: readonly Mutant[] = [
     file: "src/raft/readIndex.ts",
     find: `  if (due && leaseHolds(core, leadership)) {`,
     replace: `  if (due) {`,
+    focus: oldNews,
   },
   {
     name: "a lease without end answers reads",
@@ -226,6 +266,7 @@ const reads: readonly Mutant[] = [
     file: "src/raft/readIndex.ts",
     find: `  leadership.readAcked.set(from, readId);`,
     replace: `  leadership.readAcked.set(from, core.rounds.lastId);`,
+    focus: oldNews,
   },
   {
     name: "every life asks for reads under the same ids",
@@ -233,6 +274,7 @@ const reads: readonly Mutant[] = [
     file: "src/member/reads.ts",
     find: `(options.incarnation % livesApart) * idsPerLife;`,
     replace: `(options.incarnation * 0) % livesApart;`,
+    focus: oldNews,
   },
   {
     name: "a read is served before its index is applied",
@@ -245,8 +287,10 @@ const reads: readonly Mutant[] = [
     name: "lost reads are dropped silently",
     trap: freshReads,
     file: "src/member/reads.ts",
-    find: `      } else if (this.#tick - round.askedTick >= this.#retryTicks) {`,
-    replace: `      } else if (this.#tick - round.askedTick === -1) {`,
+    find: `    for (const [requestId, round] of [...this.#rounds]) {
+      if`,
+    replace: `    for (const [requestId, round] of this.#tick < 0 ? [...this.#rounds] : []) {
+      if`,
   },
 ];
 

@@ -12,10 +12,12 @@ const lagging = {
 /** Disks that are harmed with nearly every crash. */
 const harmed = { disk: { log: "pooled", harm: 1 }, faults: { gapUs: 300_000 } } as const;
 const held = {
-  load: { leaseClients: 4 },
+  load: { leaseClients: 8 },
   leaseCheckpointSec: 1,
   faults: { gapUs: 300_000 },
 } as const;
+/** Leaders that others have replaced, for as long as such a leader can go on. */
+const replaced = { ...held, members: 3, operator: { gapUs: 0 }, driftMax: 150 } as const;
 
 const snapshots: readonly Mutant[] = [
   {
@@ -95,7 +97,7 @@ const leases: readonly Mutant[] = [
     file: "src/apply/leases.ts",
     find: `  const inTerm = expiry.term === state.appliedTerm;`,
     replace: `  const inTerm = expiry.term <= state.appliedTerm;`,
-    focus: held,
+    focus: replaced,
   },
   {
     name: "a new leader counts leases from zero",
@@ -111,7 +113,7 @@ const leases: readonly Mutant[] = [
     file: "src/member/leases.ts",
     find: `    if (this.#provenTerm !== term) return false;`,
     replace: `    if (this.#provenTerm !== term) return term >= 0;`,
-    focus: held,
+    focus: replaced,
   },
   {
     name: "a lease that expires can be renewed",
