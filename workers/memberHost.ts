@@ -1,6 +1,7 @@
 // One life of a member in its thread: builds the real ports, turns callbacks into events, runs a turn
 // after the events of each event-loop turn, and leaves in order or by crashing.
 import { randomBytes } from "node:crypto";
+import path from "node:path";
 import { MemberId, Term } from "../src/base/brand.ts";
 import type { Log } from "../src/base/ports.ts";
 import { systemClock, systemLog, systemRandom } from "../src/base/system.ts";
@@ -16,6 +17,8 @@ import { bootMember } from "../src/member/boot.ts";
 import { NotForcedError } from "../src/member/forceAlone.ts";
 import type { Member } from "../src/member/member.ts";
 import type { LinkInfo } from "../src/member/roster.ts";
+import { BirthsFile } from "../src/storage/birthsFile.ts";
+import { DataDirError } from "../src/storage/dataDirError.ts";
 import { FsLogDisk } from "../src/storage/diskFs.ts";
 import { EngineFault } from "../src/storage/engineFault.ts";
 import { LogFault, type RaftLog } from "../src/storage/log.ts";
@@ -180,6 +183,7 @@ export class MemberHost {
         link,
         raftLog,
         home: this.#home,
+        ...(message.folders && { births: new BirthsFile(path.dirname(message.folders.log)) }),
         requestTurn: () => this.#requestTurn(),
         requestTurnIn: (ms) => this.#requestTurnIn(ms),
         fail: (error) => this.#fail(error, { permanent: isPermanent(error, "run") }),
@@ -382,7 +386,6 @@ function messageOf(error: unknown, data: MemberThreadData): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof BindError || error instanceof NotForcedError) return error.message;
   if (error instanceof NoPlaceError) return `${data.name}: ${error.message}`;
-  return error instanceof LogFault || error instanceof EngineFault
-    ? `${data.name}: ${error.message}`
-    : (error.stack ?? error.message);
+  const isOfDisk = [LogFault, EngineFault, DataDirError].some((kind) => error instanceof kind);
+  return isOfDisk ? `${data.name}: ${error.message}` : (error.stack ?? error.message);
 }

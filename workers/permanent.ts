@@ -1,5 +1,6 @@
 // Which faults of a disk another start of the member cannot mend.
 import { NotForcedError } from "../src/member/forceAlone.ts";
+import { DataDirError } from "../src/storage/dataDirError.ts";
 import { EngineFault } from "../src/storage/engineFault.ts";
 import { LogFault } from "../src/storage/log.ts";
 
@@ -12,6 +13,7 @@ import { LogFault } from "../src/storage/log.ts";
  */
 export function isPermanent(error: unknown, phase: "start" | "run"): boolean {
   if (error instanceof NotForcedError) return true;
+  if (error instanceof DataDirError) return phase === "start";
   if (!(error instanceof LogFault) && !(error instanceof EngineFault)) return false;
   const { kind } = error.trouble;
   return kind !== "noSpace" && (phase === "start" || kind !== "damaged");

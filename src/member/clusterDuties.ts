@@ -10,7 +10,7 @@ import { type ChangePolicy, defaultChangePolicy } from "./changeRequest.ts";
 import { Changes, type ChangesParts } from "./changes.ts";
 import type { MemberTiming } from "./events.ts";
 import { Introduction, type IntroductionParts } from "./introduction.ts";
-import { Roster } from "./roster.ts";
+import { type Births, Roster } from "./roster.ts";
 import type { MemberInfo } from "./service.ts";
 import { Transfers } from "./transfers.ts";
 
@@ -38,6 +38,7 @@ export class ClusterDuties {
       raft: RaftNode;
       applier: Applier;
       waitTicksMax: number;
+      births: Births | undefined;
       send: ChangesParts["send"];
       propose: IntroductionParts["propose"];
     },
@@ -45,7 +46,8 @@ export class ClusterDuties {
     const { raft, waitTicksMax, send, propose } = parts;
     const { id: self, members: given, incarnation, timing } = config;
     const policy = { ...defaultChangePolicy, ...config.changePolicy };
-    const roster = new Roster({ self, raft, applier: parts.applier, given });
+    const births = parts.births ?? new Map<MemberId, number>();
+    const roster = new Roster({ self, raft, applier: parts.applier, given, births });
     const shared = { self, raft, roster, waitTicksMax };
     this.roster = roster;
     this.changes = new Changes({ ...shared, incarnation, timing, policy, send });

@@ -136,7 +136,7 @@ export class Member implements MemberService {
     this.#cluster = new ClusterDuties(config, {
       raft: core.raft,
       applier: core.applier,
-      waitTicksMax,
+      ...{ waitTicksMax, births: ports.births },
       send: (to, frame) => ports.link.send(to, frame),
       propose: (kind, body, completion) => this.propose(kind, body, completion),
     });

@@ -11,7 +11,7 @@ import type { ChangePolicy } from "./changeRequest.ts";
 import type { MemberTold } from "./clusterDuties.ts";
 import type { MemberTiming } from "./events.ts";
 import type { CompactionBounds } from "./logCompaction.ts";
-import type { LinkInfo } from "./roster.ts";
+import type { Births, LinkInfo } from "./roster.ts";
 import type { MemberInfo, MemberStatus } from "./service.ts";
 import type { MemberTally } from "./tally.ts";
 
@@ -47,6 +47,8 @@ export interface MemberPorts {
   readonly link: PeerLink;
   readonly raftLog: RaftLog;
   readonly home: StoreHome;
+  /** With which logs peers began; kept in memory without it. */
+  readonly births?: Births;
   /** Asks the owner to call `turn()` soon; many calls, one turn. */
   readonly requestTurn: () => void;
   /** The same, but after this time; many calls, one turn. Without it a tick comes soon enough. */

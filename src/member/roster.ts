@@ -18,6 +18,13 @@ export type Standing =
   | "reborn"
   | "stranger";
 
+/** The first log that each peer told of. */
+export interface Births {
+  get(peer: MemberId): number | undefined;
+  /** As durable as what this member promises; on return. */
+  set(peer: MemberId, birth: number): void;
+}
+
 /** A member that may have to be talked to. */
 export type LinkInfo = MemberAttributes & { readonly isLearner: boolean };
 
@@ -29,8 +36,7 @@ export class Roster {
   #applier: Applier;
   /** Until the entry with which the cluster begins was applied: what main says. */
   readonly #given: readonly MemberInfo[];
-  /** The first log that a member told of, before it has made one known. */
-  readonly #firstBirths = new Map<MemberId, number>();
+  readonly #births: Births;
   #isLearner = false;
   /** The list may have changed since `takeNews`. */
   #isNews = true;
@@ -41,11 +47,13 @@ export class Roster {
     raft: RaftNode;
     applier: Applier;
     given: readonly MemberInfo[];
+    births: Births;
   }) {
     this.#self = parts.self;
     this.#raft = parts.raft;
     this.#applier = parts.applier;
     this.#given = parts.given;
+    this.#births = parts.births;
     this.rebind(parts.applier);
   }
 
@@ -104,16 +112,15 @@ export class Roster {
 
   /**
    * With which log a member began. Until it has made that known, the first that it told of counts: it may
-   * have voted, and one whose directory was lost since then must not vote again.
+   * have voted, and one whose directory was lost since then must not vote again, whoever else was
+   * restarted meanwhile.
    */
   #birthOf({ id, birth }: MemberAttributes, told: number): number {
-    if (birth !== 0) {
-      this.#firstBirths.delete(id);
-      return birth;
-    }
-    const first = this.#firstBirths.get(id) ?? told;
-    this.#firstBirths.set(id, first);
-    return first;
+    if (birth !== 0) return birth;
+    const first = this.#births.get(id);
+    if (first !== undefined) return first;
+    this.#births.set(id, told);
+    return told;
   }
 
   /** Applies an entry of kind membership. @returns who had asked for the change. */

@@ -4,6 +4,7 @@
 //     quorlet.json               format version, cluster id, members; says when it is complete
 //     member-<id, 16 hex>/
 //       identity.json            incarnation and birth; rewritten at each boot
+//       births.json              births of peers; see birthsFile.ts
 //       log/  store/             see raftLog.ts and lmdb.ts
 import fs from "node:fs/promises";
 import path from "node:path";

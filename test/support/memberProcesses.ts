@@ -50,6 +50,11 @@ export class MemberProcesses implements AsyncDisposable {
     return processes;
   }
 
+  /** Names and peer ports, and no process yet. */
+  static async unstarted(count: number): Promise<MemberProcesses> {
+    return new MemberProcesses(await freePorts(count));
+  }
+
   /** A name and a peer port for a member that is to be added to the running cluster. */
   async plan(): Promise<{ readonly name: string; readonly peerUrl: string }> {
     const [port = 0] = await freePorts(1);
