@@ -1,8 +1,8 @@
-// What befalls the hosts of a lab, drawn from a seed before anything happens.
+// What befalls the hosts of a site, drawn from a seed before anything happens.
 import { setTimeout as wait } from "node:timers/promises";
 import { Prng } from "../../src/base/prng.ts";
 import type { HostCluster } from "./hostCluster.ts";
-import type { Lab } from "./lab.ts";
+import type { Site } from "./site.ts";
 
 export interface Blow {
   readonly kind: "kill" | "pause" | "cut" | "mute" | "deafen" | "isolate" | "lose" | "delay";
@@ -20,9 +20,16 @@ const msSpread = 800;
 const percentMax = 30;
 const pairs = ["cut", "mute", "deafen"] as const;
 /** Every kind once in so many blows: an order of them all, drawn anew when it is used up. */
-const kinds = ["kill", "pause", "isolate", ...pairs, "lose", "delay"] as const;
+export const everyKind = ["kill", "pause", "isolate", ...pairs, "lose", "delay"] as const;
 
-export function drawBlows(seed: number, count: number, hosts: readonly number[]): readonly Blow[] {
+export function drawBlows(
+  seed: number,
+  {
+    count,
+    kinds,
+    hosts,
+  }: { count: number; kinds: readonly Blow["kind"][]; hosts: readonly number[] },
+): readonly Blow[] {
   const random = new Prng(seed);
   const blows: Blow[] = [];
   let left: Blow["kind"][] = [];
@@ -44,7 +51,7 @@ export function drawBlows(seed: number, count: number, hosts: readonly number[])
 /** Carries out one blow and heals it; resolves when the host that was hit runs again. */
 export async function strike(
   blow: Blow,
-  { lab, cluster, note }: { lab: Lab; cluster: HostCluster; note: (what: string) => void },
+  { site, cluster, note }: { site: Site; cluster: HostCluster; note: (what: string) => void },
 ): Promise<void> {
   const leader = blow.target === "leader" ? await cluster.leader() : 0;
   const hosts = cluster.inhabited;
@@ -64,29 +71,29 @@ export async function strike(
       cluster.resume(target);
       return;
     case "isolate":
-      for (const other of others) await both(lab, target, other);
+      for (const other of others) await both(site, target, other);
       break;
     case "cut":
-      await both(lab, target, peer);
+      await both(site, target, peer);
       break;
     case "mute":
-      for (const other of others) await lab.cut(target, other);
+      for (const other of others) await site.cut(target, other);
       break;
     case "deafen":
-      for (const other of others) await lab.cut(other, target);
+      for (const other of others) await site.cut(other, target);
       break;
     case "lose":
-      for (const host of hosts) await lab.lose(host, blow.percent);
+      for (const host of hosts) await site.lose(host, blow.percent);
       break;
     case "delay":
-      if (!(await lab.delay(target, blow.percent))) note("no delay: this kernel has no netem");
+      if (!(await site.delay(target, blow.percent))) note("no delay: this kernel has no netem");
       break;
   }
   await wait(blow.ms);
-  await lab.mend();
+  await site.mend();
 }
 
-async function both(lab: Lab, a: number, b: number): Promise<void> {
-  await lab.cut(a, b);
-  await lab.cut(b, a);
+async function both(site: Site, a: number, b: number): Promise<void> {
+  await site.cut(a, b);
+  await site.cut(b, a);
 }

@@ -1,4 +1,4 @@
-// One `quorlet serve` on each host of a lab: started, stopped, killed and stopped short one by one.
+// One `quorlet serve` on each host of a site: started, stopped, killed and stopped short one by one.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,15 +10,13 @@ import type { Reachable } from "../chaos/reachable.ts";
 import { Child } from "../support/child.ts";
 import { decodeMessage, encodeMessage } from "../support/messages.ts";
 import { serverEntry } from "../support/paths.ts";
-import type { Lab } from "./lab.ts";
+import type { Site } from "./site.ts";
 
 const startMsMax = 60_000;
 const leaveMsMax = 60_000;
 const changeMsMax = 60_000;
 const callMsMax = 5_000;
 const retryMs = 20;
-const clientPort = 2379;
-const peerPort = 2380;
 
 interface Host {
   readonly number: number;
@@ -48,17 +46,17 @@ export interface HostTiming {
 
 export class HostCluster implements Reachable, AsyncDisposable {
   readonly names: readonly string[];
-  readonly #lab: Lab;
+  readonly #site: Site;
   readonly #timing: HostTiming;
   readonly #folder = mkdtempSync(join(tmpdir(), "quorlet-hosts-"));
   readonly #hosts: readonly Host[];
   /** Lives of all processes. */
   starts = 0;
 
-  constructor(lab: Lab, timing: HostTiming) {
-    this.#lab = lab;
+  constructor(site: Site, timing: HostTiming) {
+    this.#site = site;
     this.#timing = timing;
-    this.#hosts = Array.from({ length: lab.count }, (_, i) => {
+    this.#hosts = Array.from({ length: site.count }, (_, i) => {
       return {
         number: i + 1,
         child: undefined,
@@ -71,7 +69,7 @@ export class HostCluster implements Reachable, AsyncDisposable {
 
   /** Where clients are sent, whether the process runs or not; undefined: no member lives there. */
   get endpoints(): readonly (string | undefined)[] {
-    return this.#hosts.map(({ number, child }) => child && this.#endpoint(number));
+    return this.#hosts.map(({ number, child }) => child && this.#site.endpoint(number));
   }
 
   get output(): string {
@@ -90,7 +88,7 @@ export class HostCluster implements Reachable, AsyncDisposable {
     const inhabited = this.inhabited;
     return {
       names: inhabited.map((host) => `h${host}`),
-      endpoints: inhabited.map((host) => this.#endpoint(host)),
+      endpoints: inhabited.map((host) => this.#site.endpoint(host)),
       output: this.output,
     };
   }
@@ -112,7 +110,7 @@ export class HostCluster implements Reachable, AsyncDisposable {
 
   /** Adds a voter with an empty directory; resolves when it knows a leader. */
   async add(host: number): Promise<void> {
-    const fields = { peerURLs: [this.#peerUrl(host)] };
+    const fields = { peerURLs: [this.#site.peerUrl(host)] };
     await this.change("MemberAdd", encodeMessage("MemberAddRequest", fields));
     rmSync(this.#dataDir(host), { recursive: true, force: true });
     this.#of(host).told = { hosts: [...this.inhabited, host], state: "existing" };
@@ -179,7 +177,8 @@ export class HostCluster implements Reachable, AsyncDisposable {
     return listOf(answer.members).map((one) => {
       const { ID, peerURLs, isLearner } = fieldsOf(one);
       const url = `${listOf(peerURLs)[0]}`;
-      const host = this.#hosts.find(({ number }) => this.#peerUrl(number) === url)?.number ?? 0;
+      const host =
+        this.#hosts.find(({ number }) => this.#site.peerUrl(number) === url)?.number ?? 0;
       return { host, id: BigInt(`${ID}`), isLearner: isLearner === true };
     });
   }
@@ -210,14 +209,14 @@ export class HostCluster implements Reachable, AsyncDisposable {
   }
 
   #spawn({ number: host, told }: Host): Child {
-    const cluster = told.hosts.map((one) => `h${one}=${this.#peerUrl(one)}`).join();
-    const [command = "", ...args] = this.#lab.on(host, [
+    const cluster = told.hosts.map((one) => `h${one}=${this.#site.peerUrl(one)}`).join();
+    const [command = "", ...args] = this.#site.on(host, [
       ...[process.execPath, serverEntry, "serve", "--name", `h${host}`],
       ...["--data-dir", this.#dataDir(host)],
-      ...["--listen-client-urls", `http://${this.#endpoint(host)}`],
-      ...["--advertise-client-urls", `http://${this.#endpoint(host)}`],
-      ...["--listen-peer-urls", this.#peerUrl(host)],
-      ...["--initial-advertise-peer-urls", this.#peerUrl(host)],
+      ...["--listen-client-urls", `http://${this.#site.endpoint(host)}`],
+      ...["--advertise-client-urls", `http://${this.#site.endpoint(host)}`],
+      ...["--listen-peer-urls", this.#site.peerListenUrl(host)],
+      ...["--initial-advertise-peer-urls", this.#site.peerUrl(host)],
       ...["--initial-cluster", cluster, "--initial-cluster-token", "lab"],
       ...["--initial-cluster-state", told.state, "--log-level", "info"],
       // So that whoever joins is given the state and not the log.
@@ -237,7 +236,7 @@ export class HostCluster implements Reachable, AsyncDisposable {
   }
 
   async #call(host: number, path: string, message: Uint8Array): ReturnType<GrpcSession["call"]> {
-    const session = new GrpcSession(this.#endpoint(host));
+    const session = new GrpcSession(this.#site.endpoint(host));
     try {
       return await session.call(path, message, callMsMax);
     } finally {
@@ -255,14 +254,6 @@ export class HostCluster implements Reachable, AsyncDisposable {
     const { child } = this.#of(host);
     assert.ok(child, `somebody lives on h${host}`);
     return child;
-  }
-
-  #endpoint(host: number): string {
-    return `${this.#lab.address(host)}:${clientPort}`;
-  }
-
-  #peerUrl(host: number): string {
-    return `http://${this.#lab.address(host)}:${peerPort}`;
   }
 
   #dataDir(host: number): string {

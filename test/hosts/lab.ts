@@ -6,8 +6,11 @@
 //   q<pid>n2 [eth0 10.A.B.2] ---- q<pid>v2 -- q<pid>br [10.A.B.254], the test
 import { execFile, execFileSync } from "node:child_process";
 import { promisify } from "node:util";
+import type { Site } from "./site.ts";
 
 const run = promisify(execFile);
+const clientPort = 2379;
+const peerPort = 2380;
 
 /** Why there can be no hosts here; false: there can. */
 export function noLabReason(): string | false {
@@ -39,7 +42,7 @@ interface Harm {
   lossPercent: number;
 }
 
-export class Lab implements AsyncDisposable {
+export class Lab implements Site {
   readonly count: number;
   readonly #prefix = `q${process.pid}`;
   readonly #subnet: string;
@@ -70,24 +73,32 @@ export class Lab implements AsyncDisposable {
     return `${this.#subnet}.${host}`;
   }
 
-  /** A command line that runs `args` on this host, in the very process that is started. */
+  endpoint(host: number): string {
+    return `${this.address(host)}:${clientPort}`;
+  }
+
+  peerListenUrl(host: number): string {
+    return this.peerUrl(host);
+  }
+
+  peerUrl(host: number): string {
+    return `http://${this.address(host)}:${peerPort}`;
+  }
+
   on(host: number, args: readonly string[]): readonly string[] {
     return ["ip", "netns", "exec", this.#namespace(host), ...args];
   }
 
-  /** What `from` says to `to` is lost from now on. */
   async cut(from: number, to: number): Promise<void> {
     this.#of(from).mutedTo.add(to);
     await this.#apply(from);
   }
 
-  /** So many of the packets that this host sends are lost. */
   async lose(from: number, percent: number): Promise<void> {
     this.#of(from).lossPercent = percent;
     await this.#apply(from);
   }
 
-  /** What this host is told takes so much longer. @returns false where the kernel has no netem. */
   async delay(host: number, ms: number): Promise<boolean> {
     if (this.#hasNetem === false) return false;
     const args = ["qdisc", "replace", "dev", this.#veth(host), "root", "netem", "delay", `${ms}ms`];
@@ -98,7 +109,6 @@ export class Lab implements AsyncDisposable {
     return this.#hasNetem;
   }
 
-  /** Every link is whole again. */
   async mend(): Promise<void> {
     for (const [host, harm] of this.#harm) {
       harm.mutedTo.clear();
