@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { tuneHeapOfThreads } from "../src/base/system.ts";
+import { addCatchUp } from "./catchUp/command.ts";
 import { addCheckPerf } from "./checkPerf.ts";
 import { compareFiles, readResults } from "./compare.ts";
 import { machineFacts } from "./measure/machine.ts";
@@ -46,6 +47,7 @@ function benchCommand(name: string): Command {
   addSuite(program);
   addPath(program);
   addScale(program);
+  addCatchUp(program);
   program
     .command("compare <first> <second>")
     .description("rows that two files of JSON lines share, run by run")

@@ -37,6 +37,7 @@ export async function callAll(
 export class Puts {
   readonly #caller: Caller;
   readonly #latencies: number[] = [];
+  #failed = 0;
   #isOver = false;
 
   constructor(caller: Caller, { clients, put }: { clients: number; put: () => Uint8Array }) {
@@ -50,18 +51,19 @@ export class Puts {
   }
 
   /** @returns the slowest one percent begins there, in milliseconds. */
-  end(): { readonly p99Ms: number } {
+  end(): { readonly p99Ms: number; readonly failed: number } {
     this.#isOver = true;
     const ascending = this.#latencies.sort((a, b) => a - b);
-    return { p99Ms: ascending[Math.floor(0.99 * ascending.length)] ?? 0 };
+    return { p99Ms: ascending[Math.floor(0.99 * ascending.length)] ?? 0, failed: this.#failed };
   }
 
   #next(put: () => Uint8Array): void {
     if (this.#isOver) return;
     const startMs = performance.now();
-    this.#caller.call("/etcdserverpb.KV/Put", put(), () => {
-      this.#latencies.push(performance.now() - startMs);
-      this.#next(put);
+    this.#caller.call("/etcdserverpb.KV/Put", put(), (reply) => {
+      if (reply !== undefined) this.#latencies.push(performance.now() - startMs);
+      else if (!this.#isOver) this.#failed++;
+      if (!this.#caller.isGone) this.#next(put);
     });
   }
 }

@@ -14,8 +14,7 @@ export async function startEtcd(options: {
   readonly members: number;
   readonly path?: string;
 }): Promise<Target> {
-  const given = options.path ?? process.env.QUORLET_ETCD;
-  const { path, version } = binaryOf(given === undefined ? ["etcd"] : [join(given, "etcd"), given]);
+  const { path, version } = findEtcd(options.path);
   for (let start = 1; ; start++) {
     try {
       return await startMembers({ path, version, members: options.members });
@@ -26,7 +25,9 @@ export async function startEtcd(options: {
   }
 }
 
-function binaryOf(candidates: readonly string[]): { path: string; version: string } {
+/** @param given binary, or folder that holds it; else $QUORLET_ETCD, else the search path. */
+export function findEtcd(given = process.env.QUORLET_ETCD): { path: string; version: string } {
+  const candidates = given === undefined ? ["etcd"] : [join(given, "etcd"), given];
   for (const path of candidates) {
     try {
       const text = execFileSync(path, ["--version"], { encoding: "utf8", stdio: "pipe" });

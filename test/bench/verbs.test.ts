@@ -84,6 +84,13 @@ test("a cluster of our own is measured in threads, in processes and embedded", a
   await assertDone(rows.map((args) => ({ args: [...args, ...tiny, "--json"], done: 40 })));
 });
 
+test("a member that was away catches up", async () => {
+  const few = ["--mib", "1", "--warmup", "20", "--ms", "100", "--clients", "2"];
+  const text = await bench("catch-up", ...few);
+  assert.match(text, /by snapshot: \d[\d.]* MiB\/s for .*\n.*puts per second \d+ before/);
+  assert.match(text, /elections 0; longest silence/);
+});
+
 test("the apply path is measured alone, over each store", async () => {
   const small = ["--total", "200", "--batch", "20", "--key-space", "50", "--json"];
   const rows = [
