@@ -15,6 +15,7 @@ import {
   streamIdMax,
   windowBytesMax,
 } from "./frames.ts";
+import { HeldPing, type HeldPings } from "./heldPings.ts";
 import { Allowance, ByteBudget, type Http2Limits } from "./limits.ts";
 import { type ChunkPool, Output } from "./output.ts";
 import { Requests } from "./requests.ts";
@@ -32,6 +33,7 @@ export interface ConnectionHost {
   readonly timers: Timers;
   readonly queued: ByteBudget;
   readonly held: ByteBudget;
+  readonly heldPings: HeldPings;
   /** Asks for `flush` at the end of this turn; called once until then. */
   onDirty(connection: Connection): void;
   onClosed(connection: Connection): void;
@@ -60,6 +62,7 @@ export class Connection {
   #blocked = false;
   #sinceMs: number;
   #finalGoaway = false;
+  readonly #ping = new HeldPing();
 
   constructor(socket: Duplex, host: ConnectionHost) {
     const { limits } = host;
@@ -117,6 +120,7 @@ export class Connection {
     if (this.#phase === "closed" || this.#blocked) return;
     this.#requests.giveWindow();
     this.#sender.pump();
+    this.#answerPing();
     this.#write();
     if (this.#finalGoaway && this.#requests.size === 0) this.#end();
     else if (!this.#blocked && this.#sender.hasWork) this.#markDirty();
@@ -282,8 +286,27 @@ export class Connection {
       if (drainProbe.equals(payload)) this.#onDrained();
       return;
     }
-    this.#out.frame(FrameType.ping, Flag.ack, 0, payload);
+    if (this.#ping.holds) this.#writePing();
+    this.#ping.take(payload);
     this.#markDirty();
+  }
+
+  // Behind the output of the turn: an answer that goes out before would only fetch the next PING.
+  #answerPing(): void {
+    if (!this.#ping.holds) return;
+    if (this.#out.bytes > 0 || this.#requests.size === 0) this.#writePing();
+    else this.#host.heldPings.hold(this.#ping, this);
+  }
+
+  /** For the clock of held answers. */
+  releasePing(): void {
+    this.#writePing();
+    this.#markDirty();
+  }
+
+  #writePing(): void {
+    this.#ping.holds = false;
+    this.#out.frame(FrameType.ping, Flag.ack, 0, this.#ping.payload);
   }
 
   #onDrained(): void {
@@ -355,6 +378,7 @@ export class Connection {
   #close(): void {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
+    this.#ping.holds = false;
     this.#requests.abortAll();
     this.#out.giveBack(this.#out.take());
     this.#host.onClosed(this);

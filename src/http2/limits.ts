@@ -33,6 +33,8 @@ export interface Http2Limits {
   readonly connectionWindowBytes: number;
   /** From accept to the peer's preface, SETTINGS and the acknowledgement of ours. */
   readonly handshakeMsMax: number;
+  /** An answer to PING waits for output of open calls: so long at least, twice as long at most. */
+  readonly pingHoldMs: number;
   /** Without the socket taking a byte that waits for it. */
   readonly stallMsMax: number;
   /** From our last frame to the end of the socket. */
@@ -61,6 +63,7 @@ export const defaultHttp2Limits: Http2Limits = {
   lentBytesPerConnectionMax: 16 * mib,
   connectionWindowBytes: 4 * mib,
   handshakeMsMax: 10_000,
+  pingHoldMs: 25,
   stallMsMax: 20_000,
   lingerMsMax: 1_000,
 };

@@ -1,6 +1,7 @@
 // All HTTP/2 connections of one door: who has output this turn, deadlines, shutdown.
 import type { Duplex } from "node:stream";
 import { Connection, type ConnectionHost } from "./connection.ts";
+import { HeldPings } from "./heldPings.ts";
 import { ByteBudget, type Http2Limits } from "./limits.ts";
 import { ChunkPool } from "./output.ts";
 import type { UsualFields } from "./responseBlocks.ts";
@@ -38,6 +39,7 @@ export class Http2Server {
       timers: options.timers,
       queued: new ByteBudget(limits.queuedBytesServerMax),
       held: new ByteBudget(limits.heldBytesServerMax),
+      heldPings: new HeldPings(options.timers, limits.pingHoldMs),
       onDirty: (connection) => this.#onDirty(connection),
       onClosed: (connection) => this.#onClosed(connection),
     };
@@ -98,7 +100,9 @@ export class Http2Server {
 
   #onClosed(connection: Connection): void {
     this.#connections.delete(connection);
-    if (this.#connections.size === 0) this.#onEmpty?.();
+    if (this.#connections.size > 0) return;
+    this.#host.heldPings.close();
+    this.#onEmpty?.();
   }
 
   #planSweep(): void {

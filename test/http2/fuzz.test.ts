@@ -10,6 +10,7 @@ import { GrpcServer } from "../../src/grpc/server.ts";
 import { usualFields } from "../../src/grpc/status.ts";
 import { Connection, type ConnectionHost } from "../../src/http2/connection.ts";
 import { connectionPreface, FrameType } from "../../src/http2/frames.ts";
+import { HeldPings } from "../../src/http2/heldPings.ts";
 import { ByteBudget, defaultHttp2Limits } from "../../src/http2/limits.ts";
 import { ChunkPool } from "../../src/http2/output.ts";
 import { ManualTimers } from "./manualTimers.ts";
@@ -47,6 +48,7 @@ function testHost(timers: ManualTimers): ConnectionHost {
     timers,
     queued: new ByteBudget(200_000),
     held: new ByteBudget(200_000),
+    heldPings: new HeldPings(timers, defaultHttp2Limits.pingHoldMs),
     onDirty() {},
     onClosed() {},
   };
