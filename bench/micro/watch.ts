@@ -6,9 +6,11 @@ import { Headers } from "../../src/api/header.ts";
 import { WatchService } from "../../src/api/watch.ts";
 import { unreachable } from "../../src/base/assert.ts";
 import { MemberId, noLease, Revision, Term } from "../../src/base/brand.ts";
+import { fromLatin1 } from "../../src/base/bytes.ts";
 import { Prng } from "../../src/base/prng.ts";
 import type { StreamCall, StreamHandler } from "../../src/grpc/call.ts";
 import type { MemberService, MemberStatus } from "../../src/member/service.ts";
+import { pairOf } from "../../src/mvcc/row.ts";
 import { Store } from "../../src/mvcc/store.ts";
 import { encodeEvent, encodeWatchRequest } from "../../src/proto/watchCodec.ts";
 import { Writer } from "../../src/proto/writer.ts";
@@ -94,7 +96,7 @@ class World {
 
   put(key: string): void {
     this.store.write.begin();
-    this.store.write.put(key, value, noLease);
+    this.store.write.put(pairOf(fromLatin1(key), value), noLease);
     this.store.write.end();
   }
 }

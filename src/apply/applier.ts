@@ -152,7 +152,7 @@ export class Applier {
       const leaseCount = this.lessor.count;
       const isPlain = arePlain && kind === CommandKind.put && this.#plain.read(data, from, to);
       const outcome = isPlain
-        ? putPlain(this.store, this.#plain, data, wanted)
+        ? putPlain(this.store, this.#plain, wanted)
         : this.#execute(kind, viewOf(data, from, to - from), wanted);
       this.#tally.note(kind, outcome, Math.max(0, leaseCount - this.lessor.count));
       if (outcome !== undefined && wanted) outcomes.push(outcome);

@@ -1,7 +1,7 @@
 // The guards of a txn: attributes of keys against operands (semantics, section 5).
 import { noLease } from "../base/brand.ts";
-import { compareBytes, emptyBytes, toLatin1 } from "../base/bytes.ts";
-import type { KeyIndex } from "../mvcc/keyIndex.ts";
+import { compareBytes, emptyBytes } from "../base/bytes.ts";
+import type { KeyVersion } from "../mvcc/keyHistory.ts";
 import { keyRange } from "../mvcc/readView.ts";
 import { rowLease, rowValue } from "../mvcc/row.ts";
 import type { Store } from "../mvcc/store.ts";
@@ -16,12 +16,12 @@ export function allHold(store: Store, guards: readonly Compare[]): boolean {
 /** A guard over a range must hold for every key of it. */
 function holds(store: Store, guard: Compare): boolean {
   if (guard.rangeEnd.length === 0) {
-    const entry = store.read.entry(toLatin1(guard.key));
-    return entry === undefined ? holdsForNone(guard) : holdsFor(store, guard, entry);
+    const version = store.read.version(guard.key);
+    return version === undefined ? holdsForNone(guard) : holdsFor(store, guard, version);
   }
-  const entries = store.read.entries(keyRange(guard.key, guard.rangeEnd));
-  if (entries.length === 0) return holdsForNone(guard);
-  return entries.every((entry) => holdsFor(store, guard, entry));
+  const versions = store.read.versions(keyRange(guard.key, guard.rangeEnd));
+  if (versions.length === 0) return holdsForNone(guard);
+  return versions.every((version) => holdsFor(store, guard, version));
 }
 
 /** A missing key has attributes of 0; it has no value that anything could be said of. */
@@ -36,24 +36,21 @@ function holdsForNone(guard: Compare): boolean {
   }
 }
 
-function holdsFor(store: Store, guard: Compare, entry: KeyIndex): boolean {
+function holdsFor(store: Store, guard: Compare, version: KeyVersion): boolean {
   switch (guard.target) {
     case CompareTarget.version:
-      return verdict(guard.result, order(entry.version, numberOperand(guard)));
+      return verdict(guard.result, order(version.version, numberOperand(guard)));
     case CompareTarget.create:
-      return verdict(guard.result, order(entry.created, numberOperand(guard)));
+      return verdict(guard.result, order(version.created, numberOperand(guard)));
     case CompareTarget.mod:
-      return verdict(guard.result, order(entry.main, numberOperand(guard)));
+      return verdict(guard.result, order(version.modified, numberOperand(guard)));
     case CompareTarget.value:
       return verdict(
         guard.result,
-        compareBytes(rowValue(store.read.currentRow(entry)), valueOperand(guard)),
+        compareBytes(rowValue(store.read.rowOf(version)), valueOperand(guard)),
       );
     case CompareTarget.lease:
-      return verdict(
-        guard.result,
-        order(rowLease(store.read.currentRow(entry)), leaseOperand(guard)),
-      );
+      return verdict(guard.result, order(rowLease(store.read.rowOf(version)), leaseOperand(guard)));
     default:
       return verdict(guard.result, 0);
   }

@@ -1,5 +1,6 @@
 // Commands on leases: the table in lease/, the keys in mvcc/, and the rows of both go together.
 import { type LeaseId, type LogIndex, noLease, type Term } from "../base/brand.ts";
+import { fromLatin1 } from "../base/bytes.ts";
 import {
   type EtcdError,
   errLeaseExists,
@@ -49,7 +50,7 @@ export function revoke({ store, lessor }: LeaseState, id: LeaseId): LeaseRevokeR
   const keys = lessor.keysOf(id);
   if (keys.length > 0) {
     store.write.begin();
-    for (const key of keys) store.write.deleteKey(key);
+    for (const key of keys) store.write.deleteKey(fromLatin1(key));
     store.write.end();
   }
   lessor.remove(id);

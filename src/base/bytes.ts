@@ -2,6 +2,15 @@
 
 export const emptyBytes: Uint8Array = new Uint8Array(0);
 
+/** Bytes [from, to) of an array: a part of it that needs no view. */
+export interface Span {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+}
+
+export const spanOf = (bytes: Uint8Array): Span => ({ bytes, from: 0, to: bytes.length });
+
 /** Order of plain bytes: negative, 0 or positive. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return Buffer.compare(a, b);

@@ -150,9 +150,8 @@ export class Lessor {
     else lease.keys.add(key);
   }
 
-  /** The key (latin1) hangs on nothing any more. Every put without a lease calls this. */
+  /** The key (latin1) hangs on nothing any more. */
   detach(key: string): void {
-    if (this.#leaseOf.size === 0) return;
     const lease = this.#leaseOf.get(key);
     if (lease !== undefined) this.#detachFrom(lease, key);
   }

@@ -30,6 +30,7 @@ export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
   const tally = new MemberTally();
   const options = {
     ...(recentBytesMax !== undefined && { recentBytesMax }),
+    hashSeed: { low: ports.random.integer(2 ** 32), high: ports.random.integer(2 ** 32) },
     tally: tally.apply,
   };
   const openApplier = (): Applier => {

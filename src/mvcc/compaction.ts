@@ -1,15 +1,17 @@
 // Compaction: the new floor holds at once, the rows below it go in bounded steps. One pass visits all
 // keys in order; a compaction that arrives meanwhile is taken up by the next pass.
+import { emptyBytes, type Span } from "../base/bytes.ts";
 import { errCompacted, errFutureRevision } from "../base/errors.ts";
-import type { KeyIndex } from "./keyIndex.ts";
+import { noKey } from "./keyTable.ts";
+import type { Revisions } from "./revisions.ts";
 import type { StoreState } from "./state.ts";
 
 /** Deleted rows that wait for a batch; a step that reaches it does nothing until they are taken. */
 export const deletionsMax = 20_000;
 
-/** Dropped revisions of one key: main, sub, ... from `next` up to `end`, as offsets into `pairs`. */
+/** Dropped revisions of one key: from `next` up to `end`. */
 interface Dropped {
-  readonly pairs: readonly number[];
+  readonly revisions: Revisions;
   readonly end: number;
   next: number;
 }
@@ -19,8 +21,8 @@ export class Compaction {
   #dropped: Dropped[] = [];
   /** The revision of the pass under way; undefined between passes. */
   #pass: number | undefined = undefined;
-  /** First key (latin1) that the pass has not visited. */
-  #cursor = "";
+  /** The pass goes on at the first key from here on. */
+  #cursor = emptyBytes;
 
   constructor(state: StoreState) {
     this.#state = state;
@@ -68,7 +70,7 @@ export class Compaction {
   }
 
   #begin(): number {
-    this.#cursor = "";
+    this.#cursor = emptyBytes;
     return this.#state.compacted;
   }
 
@@ -79,10 +81,10 @@ export class Compaction {
     while (count < max && deletions.length < 2 * deletionsMax) {
       const dropped = this.#dropped.at(-1);
       if (dropped === undefined) break;
-      const main = dropped.pairs[dropped.next] ?? 0;
-      const sub = dropped.pairs[dropped.next + 1] ?? 0;
+      const main = dropped.revisions.main(dropped.next);
+      const sub = dropped.revisions.sub(dropped.next);
       if (!rows.recent.drop(main, sub)) deletions.push(main, sub);
-      dropped.next += 2;
+      dropped.next++;
       if (dropped.next >= dropped.end) this.#dropped.pop();
       count++;
     }
@@ -92,22 +94,29 @@ export class Compaction {
 
   /** Compacts the next keys. @returns how many; 0 at the end of the pass. */
   #visitKeys(max: number, revision: number): number {
-    const gone: KeyIndex[] = [];
-    const drop = (pairs: readonly number[], end: number): void => {
-      this.#dropped.push({ pairs, end, next: 0 });
+    const { index } = this.#state;
+    const gone: number[] = [];
+    const drop = (revisions: Revisions, end: number): void => {
+      this.#dropped.push({ revisions, end, next: 0 });
     };
     let visited = 0;
-    this.#state.index.visit({ from: this.#cursor, to: undefined }, (entry) => {
-      if (visited === max || this.#dropped.length > 0) {
-        this.#cursor = entry.key;
-        return false;
-      }
+    let last = noKey;
+    index.visit({ from: this.#cursor, to: undefined }, (slot) => {
+      if (visited === max || this.#dropped.length > 0) return false;
       visited++;
-      this.#cursor = `${entry.key}\0`;
-      if (entry.hasHistory && entry.compact(revision, drop)) gone.push(entry);
+      last = slot;
+      if (index.hasHistory(slot) && index.compact(slot, revision, drop)) gone.push(slot);
       return true;
     });
-    for (const entry of gone) this.#state.index.remove(entry);
+    if (last !== noKey) this.#cursor = behind(index.key(last));
+    for (const slot of gone) index.remove(slot);
     return visited;
   }
+}
+
+/** The key that follows at once, in memory of its own. */
+function behind({ bytes, from, to }: Span): Uint8Array {
+  const key = new Uint8Array(to - from + 1);
+  key.set(bytes.subarray(from, to));
+  return key;
 }

@@ -5,7 +5,8 @@ import { Revision } from "../base/brand.ts";
 import { errCompacted, errFutureRevision } from "../base/errors.ts";
 import { finished, mixBytes, mixInteger } from "./digest.ts";
 import { visitHistory } from "./history.ts";
-import { rowKeyText, rowOfStored } from "./row.ts";
+import { noKey } from "./keyTable.ts";
+import { StoredHead } from "./row.ts";
 import type { StoreState } from "./state.ts";
 
 export interface ContentHash {
@@ -20,6 +21,7 @@ export class HashRun {
   readonly #state: StoreState;
   readonly #revision: number;
   #compacted: number;
+  readonly #head = new StoredHead();
   #digest = 0;
   #nextMain = 0;
   #nextSub = 0;
@@ -81,7 +83,11 @@ export class HashRun {
 
   /** Whether compaction keeps a put at or below its revision. A tombstone there never counts. */
   #isKept(main: number, sub: number, stored: Uint8Array): boolean {
-    const version = this.#state.index.get(rowKeyText(rowOfStored(stored)))?.at(this.#compacted);
+    this.#head.read(stored);
+    const { index } = this.#state;
+    const slot = index.find(this.#head.key);
+    if (slot === noKey) return false;
+    const version = index.at(slot, this.#compacted);
     return version !== undefined && version.modified === main && version.sub === sub;
   }
 

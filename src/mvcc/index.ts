@@ -1,207 +1,228 @@
-// Ordered map of KeyIndex: a Map for points, sorted chunks for ranges. Overwrites never touch the
-// chunks; only keys that appear, die, revive or vanish do.
+// The keys: a table for points, sorted chunks for ranges, history apart. A key is known by its slot, a
+// number that it keeps until it is removed. Overwrites never touch the chunks; only keys that appear,
+// die, revive or vanish do.
 import { assert } from "../base/assert.ts";
-import { KeyIndex } from "./keyIndex.ts";
+import { Revision } from "../base/brand.ts";
+import { fromLatin1, type Span, spanOf } from "../base/bytes.ts";
+import type { HashSeed } from "./keyHash.ts";
+import { type Drop, KeyHistory, type KeyVersion, type LastChange } from "./keyHistory.ts";
+import { KeyTable, noKey } from "./keyTable.ts";
 import { sortByKey } from "./sortByKey.ts";
+import { type KeyRange, SortedKeys } from "./sortedKeys.ts";
 
-interface Chunk {
-  /** Ascending by key; never empty. */
-  entries: KeyIndex[];
-  /** Entries that are not alive: history without a current version. */
-  dead: number;
-}
-
-/** Keys in [from, to); without `to` up to the end. latin1. */
-export interface KeyRange {
-  readonly from: string;
-  readonly to: string | undefined;
-}
-
-export const chunkEntriesMax = 256;
+const noSeed: HashSeed = { low: 0, high: 0 };
 
 export class Index {
-  readonly #points = new Map<string, KeyIndex>();
-  #chunks: Chunk[] = [];
-  /** First key of each chunk: the search stays within one array. */
-  #firsts: string[] = [];
+  readonly #table: KeyTable;
+  readonly #sorted: SortedKeys;
+  /** The table keeps the place in here of each key that has a history; 0 is nobody's. */
+  readonly #histories: (KeyHistory | undefined)[] = [undefined];
+  readonly #freeHistories: number[] = [];
+
+  /** @param seed of the hashes; nothing that can be seen depends on it. */
+  constructor(seed: HashSeed = noSeed) {
+    this.#table = new KeyTable(seed);
+    this.#sorted = new SortedKeys(this.#table);
+  }
 
   /** Keys, dead ones included. */
   get size(): number {
-    return this.#points.size;
+    return this.#table.size;
   }
 
-  get(key: string): KeyIndex | undefined {
-    return this.#points.get(key);
+  /** @returns the slot of a key, dead or alive, or `noKey`. */
+  find(key: Span): number {
+    return this.#table.find(key);
   }
 
-  /** Records a put. */
-  put(key: string, main: number, sub: number): KeyIndex {
-    const found = this.#points.get(key);
-    if (found === undefined) return this.#create(key, main, sub);
-    if (!found.alive) this.#chunkOf(key).dead--;
-    found.put(main, sub);
+  /** The same for a key in latin1. */
+  findText(key: string): number {
+    return this.#table.find(spanOf(fromLatin1(key)));
+  }
+
+  /** Records a put, later than everything before. @returns the slot of the key. */
+  put(key: Span, main: number, sub: number): number {
+    const table = this.#table;
+    const found = table.find(key);
+    if (found === noKey) return this.#create(key, main, sub);
+    const version = table.version(found);
+    if (version === 0) {
+      this.#sorted.noteDead(found, -1);
+      table.setLife(found, main, 1);
+    } else {
+      this.#historyOf(found).remember(table.main(found), table.sub(found));
+      table.setVersion(found, version + 1);
+    }
+    table.setChange(found, main, sub);
     return found;
   }
 
   /** Ends the life of a living key. */
-  tombstone(entry: KeyIndex, main: number, sub: number): void {
-    entry.tombstone(main, sub);
-    this.#chunkOf(entry.key).dead++;
+  tombstone(slot: number, main: number, sub: number): void {
+    assert(this.isAlive(slot), "only a living key can be deleted");
+    this.#endLife(slot, main, sub);
+    this.#sorted.noteDead(slot, 1);
   }
 
   /** Forgets a dead key altogether. */
-  remove(entry: KeyIndex): void {
-    assert(!entry.alive, "only dead keys leave the index");
-    this.#points.delete(entry.key);
-    const at = this.#chunkAt(entry.key);
-    const chunk = this.#chunks[at];
-    assert(chunk !== undefined, "a known key has a chunk");
-    chunk.entries.splice(lowerBound(chunk.entries, entry.key), 1);
-    chunk.dead--;
-    if (chunk.entries.length === 0) {
-      this.#chunks.splice(at, 1);
-      this.#firsts.splice(at, 1);
-      return;
-    }
-    this.#firsts[at] = chunk.entries[0]?.key ?? "";
-    this.#mergeWithNext(at);
+  remove(slot: number): void {
+    assert(!this.isAlive(slot), "only dead keys leave the index");
+    this.#sorted.remove(slot);
+    this.#forgetHistory(slot);
+    this.#table.remove(slot);
   }
 
-  /** Keys in ascending order, dead ones included, until `visit` returns false. It must not change the index. */
-  visit(range: KeyRange, visit: (entry: KeyIndex) => boolean): void {
-    const { from, to } = range;
-    for (let at = Math.max(0, this.#chunkAt(from)); at < this.#chunks.length; at++) {
-      const entries = this.#chunks[at]?.entries ?? [];
-      const first = this.#firsts[at] ?? "";
-      if (to !== undefined && first >= to) return;
-      for (let i = first < from ? lowerBound(entries, from) : 0; i < entries.length; i++) {
-        const entry = entries[i];
-        if (entry === undefined || (to !== undefined && entry.key >= to) || !visit(entry)) return;
-      }
-    }
+  /** Slots in ascending order of keys, dead ones included, until `visit` returns false. It must not change the index. */
+  visit(range: KeyRange, visit: (slot: number) => boolean): void {
+    this.#sorted.visit(range, visit);
   }
 
   /** Living keys of a range; costs a step per chunk, not per key. */
   countAlive(range: KeyRange): number {
-    const { from, to } = range;
-    if (this.#chunks.length === 0 || (to !== undefined && to <= from)) return 0;
-    const firstChunk = Math.max(0, this.#chunkAt(from));
-    const lastChunk = to === undefined ? this.#chunks.length - 1 : this.#chunkAt(to);
-    let count = 0;
-    for (let at = firstChunk; at <= lastChunk; at++) {
-      const chunk = this.#chunks[at];
-      if (chunk === undefined) continue;
-      const { entries } = chunk;
-      const start = at === firstChunk ? lowerBound(entries, from) : 0;
-      const end = at === lastChunk && to !== undefined ? lowerBound(entries, to) : entries.length;
-      if (start === 0 && end === entries.length) count += end - chunk.dead;
-      else for (let i = start; i < end; i++) if (entries[i]?.alive) count++;
-    }
-    return count;
+    return this.#sorted.countAlive(range);
   }
 
-  /** The entry of a row read at boot; `seal` must follow before anything but `get` and `restore`. */
-  restore(key: string): KeyIndex {
-    let entry = this.#points.get(key);
-    if (entry === undefined) {
-      entry = new KeyIndex(key);
-      this.#points.set(key, entry);
+  /** Main revision of the last change; of the tombstone when the key is dead. */
+  main(slot: number): number {
+    return this.#table.main(slot);
+  }
+
+  sub(slot: number): number {
+    return this.#table.sub(slot);
+  }
+
+  /** Create revision of the current life; 0 when dead. */
+  created(slot: number): number {
+    return this.#table.created(slot);
+  }
+
+  /** Puts of the current life; 0 when dead. */
+  version(slot: number): number {
+    return this.#table.version(slot);
+  }
+
+  isAlive(slot: number): boolean {
+    return this.#table.version(slot) > 0;
+  }
+
+  /** Where the bytes of the key are, until it is removed. */
+  key(slot: number): Span {
+    return this.#table.span(slot);
+  }
+
+  /** The key as latin1. */
+  text(slot: number): string {
+    return this.#table.text(slot);
+  }
+
+  /** The version visible at a revision; undefined when there was none, or a tombstone. */
+  at(slot: number, revision: number): KeyVersion | undefined {
+    if (revision >= this.#table.main(slot)) return this.current(slot);
+    return this.#histories[this.#table.history(slot)]?.at(revision, this.#last(slot));
+  }
+
+  /** The version of now; undefined for a dead key. */
+  current(slot: number): KeyVersion | undefined {
+    const version = this.#table.version(slot);
+    if (version === 0) return undefined;
+    return {
+      created: Revision(this.#table.created(slot)),
+      modified: Revision(this.#table.main(slot)),
+      sub: this.#table.sub(slot),
+      version,
+    };
+  }
+
+  /** False when `compact` would change nothing, at any revision. */
+  hasHistory(slot: number): boolean {
+    return this.#table.history(slot) !== 0;
+  }
+
+  /**
+   * Forgets what nobody can see from `revision` on: of each life the puts before the last at or below
+   * it, and lives that ended before it. A tombstone at exactly `revision` stays, so that a watch
+   * starting there sees it (semantics, section 6).
+   *
+   * @param drop gets the forgotten revisions.
+   * @returns true when nothing is left of the key: it can be removed.
+   */
+  compact(slot: number, revision: number, drop: Drop): boolean {
+    const history = this.#histories[this.#table.history(slot)];
+    if (history === undefined) return false;
+    history.compact(revision, this.#table.main(slot), drop);
+    if (!history.isEmpty) return false;
+    this.#forgetHistory(slot);
+    return !this.isAlive(slot);
+  }
+
+  /** The slot of a row read at boot; `seal` must follow before anything but `find` and the two below. */
+  restore(key: Span): number {
+    const found = this.#table.find(key);
+    return found === noKey ? this.#table.add(key) : found;
+  }
+
+  /** Records a put as its row tells it; earlier ones of its life may have been compacted away. */
+  restorePut(slot: number, { main, sub, created, version }: LastChange): void {
+    const table = this.#table;
+    if (table.version(slot) > 0) {
+      this.#historyOf(slot).remember(table.main(slot), table.sub(slot));
     }
-    return entry;
+    table.setChange(slot, main, sub);
+    table.setLife(slot, created, version);
+  }
+
+  /** Records a tombstone; what it ended may have been compacted away. */
+  restoreTombstone(slot: number, main: number, sub: number): void {
+    this.#endLife(slot, main, sub);
   }
 
   /** Sorts what `restore` made. */
   seal(): void {
-    const sorted = sortByKey([...this.#points.values()]);
-    this.#chunks = [];
-    this.#firsts = [];
-    // Three quarters full: room for keys to come, without a split at once.
-    const entriesPerChunk = (chunkEntriesMax * 3) / 4;
-    for (let from = 0; from < sorted.length; from += entriesPerChunk) {
-      const entries = sorted.slice(from, from + entriesPerChunk);
-      this.#chunks.push({ entries, dead: deadIn(entries) });
-      this.#firsts.push(entries[0]?.key ?? "");
-    }
+    const slots = this.#table.slots();
+    sortByKey(this.#table, slots);
+    this.#sorted.fill(slots);
   }
 
-  #create(key: string, main: number, sub: number): KeyIndex {
-    const entry = new KeyIndex(key);
-    entry.put(main, sub);
-    this.#points.set(key, entry);
-    const at = Math.max(0, this.#chunkAt(key));
-    const chunk = this.#chunks[at];
-    if (chunk === undefined) {
-      this.#chunks.push({ entries: [entry], dead: 0 });
-      this.#firsts.push(key);
-      return entry;
-    }
-    const { entries } = chunk;
-    const position = lowerBound(entries, key);
-    if (position === entries.length) entries.push(entry);
-    else entries.splice(position, 0, entry);
-    if (position === 0) this.#firsts[at] = key;
-    if (entries.length > chunkEntriesMax) this.#split(at, chunk, position);
-    return entry;
+  #create(key: Span, main: number, sub: number): number {
+    const slot = this.#table.add(key);
+    this.#table.setChange(slot, main, sub);
+    this.#table.setLife(slot, main, 1);
+    this.#sorted.add(slot);
+    return slot;
   }
 
-  #split(at: number, chunk: Chunk, position: number): void {
-    const { entries } = chunk;
-    // Keys that come in ascending order leave full chunks behind, others two halves.
-    const appended = at === this.#chunks.length - 1 && position === entries.length - 1;
-    const cut = appended ? position : entries.length >>> 1;
-    const right = entries.slice(cut);
-    chunk.entries = entries.slice(0, cut);
-    const dead = deadIn(right);
-    chunk.dead -= dead;
-    this.#chunks.splice(at + 1, 0, { entries: right, dead });
-    this.#firsts.splice(at + 1, 0, right[0]?.key ?? "");
+  #endLife(slot: number, main: number, sub: number): void {
+    const last = this.isAlive(slot) ? this.#last(slot) : undefined;
+    this.#historyOf(slot).bury(last, main, sub);
+    this.#table.setChange(slot, main, sub);
+    this.#table.setLife(slot, 0, 0);
   }
 
-  #mergeWithNext(at: number): void {
-    const chunk = this.#chunks[at];
-    const next = this.#chunks[at + 1];
-    if (chunk === undefined || next === undefined) return;
-    if (chunk.entries.length + next.entries.length > chunkEntriesMax / 2) return;
-    chunk.entries = chunk.entries.concat(next.entries);
-    chunk.dead += next.dead;
-    this.#chunks.splice(at + 1, 1);
-    this.#firsts.splice(at + 1, 1);
+  #last(slot: number): LastChange {
+    const table = this.#table;
+    return {
+      main: table.main(slot),
+      sub: table.sub(slot),
+      created: table.created(slot),
+      version: table.version(slot),
+    };
   }
 
-  #chunkOf(key: string): Chunk {
-    const chunk = this.#chunks[this.#chunkAt(key)];
-    assert(chunk !== undefined, "a known key has a chunk");
-    return chunk;
+  #historyOf(slot: number): KeyHistory {
+    const known = this.#histories[this.#table.history(slot)];
+    if (known !== undefined) return known;
+    const history = new KeyHistory();
+    const place = this.#freeHistories.pop() ?? this.#histories.length;
+    this.#histories[place] = history;
+    this.#table.setHistory(slot, place);
+    return history;
   }
 
-  /** The last chunk that starts at or below `key`; -1 when all start above. */
-  #chunkAt(key: string): number {
-    const firsts = this.#firsts;
-    let low = 0;
-    let high = firsts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((firsts[middle] ?? "") <= key) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+  #forgetHistory(slot: number): void {
+    const place = this.#table.history(slot);
+    if (place === 0) return;
+    this.#histories[place] = undefined;
+    this.#freeHistories.push(place);
+    this.#table.setHistory(slot, 0);
   }
-}
-
-/** Position of the first entry at or above `key`. */
-function lowerBound(entries: readonly KeyIndex[], key: string): number {
-  let low = 0;
-  let high = entries.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((entries[middle]?.key ?? "") < key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function deadIn(entries: readonly KeyIndex[]): number {
-  let dead = 0;
-  for (const entry of entries) if (!entry.alive) dead++;
-  return dead;
 }

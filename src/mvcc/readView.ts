@@ -1,10 +1,11 @@
 // Range at a revision, with etcd's order of work: fetch by key → filters → sort → limit → drop values.
 import type { Revision } from "../base/brand.ts";
-import { compareBytes, toLatin1 } from "../base/bytes.ts";
+import { compareBytes, spanOf } from "../base/bytes.ts";
 import { errCompacted, errFutureRevision } from "../base/errors.ts";
-import type { KeyRange } from "./index.ts";
-import type { KeyIndex, KeyVersion } from "./keyIndex.ts";
+import type { KeyVersion } from "./keyHistory.ts";
+import { noKey } from "./keyTable.ts";
 import { rowValue, withoutValue } from "./row.ts";
+import type { KeyRange } from "./sortedKeys.ts";
 import type { StoreState } from "./state.ts";
 
 /** The fields of a RangeRequest that the store looks at; the numbers are the protocol's. */
@@ -40,9 +41,10 @@ const nothing: RangeRows = { rows: noRows, more: false, count: 0 };
 
 /** Keys that a request means by key and range end. */
 export function keyRange(key: Uint8Array, rangeEnd: Uint8Array): KeyRange {
-  const from = toLatin1(key);
-  if (rangeEnd.length === 0) return { from, to: `${from}\0` };
-  return { from, to: isOpenEnd(rangeEnd) ? undefined : toLatin1(rangeEnd) };
+  if (rangeEnd.length > 0) return { from: key, to: isOpenEnd(rangeEnd) ? undefined : rangeEnd };
+  const to = new Uint8Array(key.length + 1);
+  to.set(key);
+  return { from: key, to };
 }
 
 const isOpenEnd = (rangeEnd: Uint8Array): boolean => rangeEnd.length === 1 && rangeEnd[0] === 0;
@@ -77,29 +79,29 @@ export class ReadView {
 
   /** The row of one key (latin1) at a revision that is not compacted; undefined when there is none. */
   rowAt(key: string, revision: Revision): Uint8Array | undefined {
-    const version = this.#state.index.get(key)?.at(revision);
+    const { index } = this.#state;
+    const slot = index.findText(key);
+    const version = slot === noKey ? undefined : index.at(slot, revision);
     return version === undefined ? undefined : this.rowOf(version);
   }
 
-  /** The row of a living key as it is now. */
-  currentRow(entry: KeyIndex): Uint8Array {
-    return this.#state.rows.read(entry.main, entry.sub);
-  }
-
-  /** Living keys of a range as they are now, ascending. */
-  entries(range: KeyRange): KeyIndex[] {
-    const found: KeyIndex[] = [];
-    this.#state.index.visit(range, (entry) => {
-      if (entry.alive) found.push(entry);
+  /** Living keys of a range as they are now, ascending by key. */
+  versions(range: KeyRange): KeyVersion[] {
+    const { index } = this.#state;
+    const found: KeyVersion[] = [];
+    index.visit(range, (slot) => {
+      const version = index.current(slot);
+      if (version !== undefined) found.push(version);
       return true;
     });
     return found;
   }
 
-  /** A living key (latin1) as it is now. */
-  entry(key: string): KeyIndex | undefined {
-    const entry = this.#state.index.get(key);
-    return entry?.alive ? entry : undefined;
+  /** A key as it is now; undefined unless it lives. */
+  version(key: Uint8Array): KeyVersion | undefined {
+    const { index } = this.#state;
+    const slot = index.find(spanOf(key));
+    return slot === noKey ? undefined : index.current(slot);
   }
 
   rowOf(version: KeyVersion): Uint8Array {
@@ -107,15 +109,16 @@ export class ReadView {
   }
 
   #point(query: RangeQuery, revision: number): RangeRows {
-    const entry = this.#state.index.get(toLatin1(query.key));
-    if (entry === undefined) return nothing;
-    if (revision >= entry.main && !hasFilter(query)) {
-      if (!entry.alive) return nothing;
+    const { index, rows } = this.#state;
+    const slot = index.find(spanOf(query.key));
+    if (slot === noKey) return nothing;
+    if (revision >= index.main(slot) && !hasFilter(query)) {
+      if (!index.isAlive(slot)) return nothing;
       if (query.countOnly) return { rows: noRows, more: false, count: 1 };
-      const row = this.#state.rows.read(entry.main, entry.sub);
+      const row = rows.read(index.main(slot), index.sub(slot));
       return { rows: [query.keysOnly ? withoutValue(row) : row], more: false, count: 1 };
     }
-    const version = entry.at(revision);
+    const version = index.at(slot, revision);
     if (version === undefined) return nothing;
     if (query.countOnly) return { rows: noRows, more: false, count: 1 };
     return this.#answer(query, [version], 1);
@@ -124,15 +127,16 @@ export class ReadView {
   /** The usual range, as `#list` would answer it, without a version object per key. */
   #listNow(query: RangeQuery, range: KeyRange): RangeRows {
     const rowsMax = query.limit > 0 ? query.limit : Number.MAX_SAFE_INTEGER;
+    const { index, rows: source } = this.#state;
     const rows: Uint8Array[] = [];
     let more = false;
-    this.#state.index.visit(range, (entry) => {
-      if (!entry.alive) return true;
+    index.visit(range, (slot) => {
+      if (!index.isAlive(slot)) return true;
       more = rows.length === rowsMax;
-      if (!more) rows.push(this.currentRow(entry));
+      if (!more) rows.push(source.read(index.main(slot), index.sub(slot)));
       return !more;
     });
-    return { rows, more, count: more ? this.#state.index.countAlive(range) : rows.length };
+    return { rows, more, count: more ? index.countAlive(range) : rows.length };
   }
 
   #list(query: RangeQuery, range: KeyRange, revision: number): RangeRows {
@@ -143,9 +147,10 @@ export class ReadView {
       query.limit > 0 && query.sortOrder === Order.none && !filtered
         ? query.limit + 1
         : Number.MAX_SAFE_INTEGER;
+    const { index } = this.#state;
     const found: KeyVersion[] = [];
-    this.#state.index.visit(range, (entry) => {
-      const version = entry.at(revision);
+    index.visit(range, (slot) => {
+      const version = index.at(slot, revision);
       if (version !== undefined) found.push(version);
       return found.length < fetchMax;
     });
@@ -191,10 +196,11 @@ export class ReadView {
   }
 
   #count(range: KeyRange, revision: number): number {
-    if (revision >= this.#state.revision) return this.#state.index.countAlive(range);
+    const { index } = this.#state;
+    if (revision >= this.#state.revision) return index.countAlive(range);
     let count = 0;
-    this.#state.index.visit(range, (entry) => {
-      if (entry.at(revision) !== undefined) count++;
+    index.visit(range, (slot) => {
+      if (index.at(slot, revision) !== undefined) count++;
       return true;
     });
     return count;

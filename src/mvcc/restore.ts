@@ -8,24 +8,25 @@ import { isTombstone, StoredHead } from "./row.ts";
 
 /** Fills an empty index and attaches keys to the leases that their last rows name. */
 export function restoreIndex(engine: Engine, index: Index, leases: LeaseIndex): void {
-  const leaseOf = new Map<string, LeaseId>();
+  const leaseOf = new Map<number, LeaseId>();
   const from = Buffer.alloc(revisionKeyBytes);
   const head = new StoredHead();
   engine.scan({ table: Table.key, from }, (revision, stored) => {
     head.read(stored);
-    const entry = index.restore(head.key);
+    const slot = index.restore(head.key);
     const main = mainOfKey(revision);
     const sub = subOfKey(revision);
     if (isTombstone(stored)) {
-      entry.restoreTombstone(main, sub);
-      leaseOf.delete(entry.key);
+      index.restoreTombstone(slot, main, sub);
+      leaseOf.delete(slot);
       return true;
     }
-    entry.restorePut(main, sub, head);
-    if (head.lease !== noLease) leaseOf.set(entry.key, head.lease);
-    else if (leaseOf.size > 0) leaseOf.delete(entry.key);
+    const { created, version } = head;
+    index.restorePut(slot, { main, sub, created, version });
+    if (head.lease !== noLease) leaseOf.set(slot, head.lease);
+    else if (leaseOf.size > 0) leaseOf.delete(slot);
     return true;
   });
   index.seal();
-  for (const [key, lease] of leaseOf) leases.attach(lease, key);
+  for (const [slot, lease] of leaseOf) leases.attach(lease, index.text(slot));
 }

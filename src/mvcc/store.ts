@@ -10,6 +10,7 @@ import { finished } from "./digest.ts";
 import { HashRun } from "./hash.ts";
 import { type VisitRow, visitHistory } from "./history.ts";
 import { Index } from "./index.ts";
+import type { HashSeed } from "./keyHash.ts";
 import { type LeaseIndex, noLeases } from "./leases.ts";
 import { ReadView } from "./readView.ts";
 import { RecentRows } from "./recentRows.ts";
@@ -33,6 +34,8 @@ export const recentBytesMax = 24 << 20;
 export interface StoreOptions {
   readonly leases?: LeaseIndex;
   readonly recentBytesMax?: number;
+  /** Secret bits for the hashes of keys, which clients choose. */
+  readonly hashSeed?: HashSeed;
 }
 
 /** A row of another table that rides in the next batch; without a value it is deleted. */
@@ -71,7 +74,7 @@ export class Store {
     const bytes = engine.get(Table.meta, savedStateKey);
     const saved = bytes === undefined ? freshState : decodeSavedState(bytes);
     const leases = options.leases ?? noLeases;
-    const index = new Index();
+    const index = new Index(options.hashSeed);
     restoreIndex(engine, index, leases);
     const recent = new RecentRows(saved.revision + 1, options.recentBytesMax ?? recentBytesMax);
     const rows = new Rows(engine, recent);

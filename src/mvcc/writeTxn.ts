@@ -2,9 +2,10 @@
 // store has one thread, so nobody can look in between but the transaction itself.
 import { assert } from "../base/assert.ts";
 import { type LeaseId, noLease, Revision } from "../base/brand.ts";
-import type { KeyRange } from "./index.ts";
-import type { KeyIndex } from "./keyIndex.ts";
-import { rowAt } from "./row.ts";
+import { spanOf } from "../base/bytes.ts";
+import { noKey } from "./keyTable.ts";
+import { type Pair, rowAt } from "./row.ts";
+import type { KeyRange } from "./sortedKeys.ts";
 import type { Change, StoreState } from "./state.ts";
 
 /** One per store, used again for every transaction: `begin`, changes, `end`. */
@@ -42,24 +43,26 @@ export class WriteTxn {
   }
 
   /**
-   * @param key   latin1, not empty.
-   * @param value copied.
+   * @param pair  copied; the key is not empty.
    * @param lease must exist, or be none.
    */
-  put(key: string, value: Uint8Array, lease: LeaseId): void {
+  put(pair: Pair, lease: LeaseId): void {
     const state = this.#state;
+    const { index, leases } = state;
+    const { key, value } = pair;
     const main = this.#before + 1;
     const sub = this.#sub++;
     state.counters.puts++;
-    state.counters.putBytes += key.length + value.length;
-    const entry = state.index.put(key, main, sub);
-    const place = state.writer.put(entry, value, lease);
+    state.counters.putBytes += key.to - key.from + value.to - value.from;
+    const slot = index.put(key, main, sub);
+    const head = { created: index.created(slot), main, version: index.version(slot) };
+    const place = state.writer.put(head, pair, lease);
     state.revision = main;
     state.rows.recent.append(main, sub, place);
     state.digestRow(place);
-    if (lease === noLease) state.leases.detach(key);
-    else state.leases.attach(lease, key);
-    this.#changes?.push({ kind: "put", key, row: rowAt(place) });
+    if (lease !== noLease) leases.attach(lease, index.text(slot));
+    else if (leases.attachedCount > 0) leases.detach(index.text(slot));
+    this.#changes?.push({ kind: "put", key: index.text(slot), row: rowAt(place) });
   }
 
   /**
@@ -69,26 +72,24 @@ export class WriteTxn {
    * @returns how many there were.
    */
   deleteRange(range: KeyRange, deletedRows?: Uint8Array[]): number {
-    this.#state.counters.deletes++;
-    const doomed: KeyIndex[] = [];
-    this.#state.index.visit(range, (entry) => {
-      if (entry.alive) doomed.push(entry);
+    const { counters, index } = this.#state;
+    counters.deletes++;
+    const doomed: number[] = [];
+    index.visit(range, (slot) => {
+      if (index.isAlive(slot)) doomed.push(slot);
       return true;
     });
-    for (const entry of doomed) {
-      deletedRows?.push(this.#state.rows.read(entry.main, entry.sub));
-      this.#delete(entry);
-    }
+    for (const slot of doomed) this.#delete(slot, deletedRows);
     return doomed.length;
   }
 
-  /** Deletes one key (latin1). @returns how many there were, 0 or 1. */
-  deleteKey(key: string, deletedRows?: Uint8Array[]): number {
-    this.#state.counters.deletes++;
-    const entry = this.#state.index.get(key);
-    if (entry === undefined || !entry.alive) return 0;
-    deletedRows?.push(this.#state.rows.read(entry.main, entry.sub));
-    this.#delete(entry);
+  /** Deletes one key. @returns how many there were, 0 or 1. */
+  deleteKey(key: Uint8Array, deletedRows?: Uint8Array[]): number {
+    const { counters, index } = this.#state;
+    counters.deletes++;
+    const slot = index.find(spanOf(key));
+    if (slot === noKey || !index.isAlive(slot)) return 0;
+    this.#delete(slot, deletedRows);
     return 1;
   }
 
@@ -106,16 +107,18 @@ export class WriteTxn {
     return Revision(this.#state.revision);
   }
 
-  #delete(entry: KeyIndex): void {
+  #delete(slot: number, deletedRows: Uint8Array[] | undefined): void {
     const state = this.#state;
+    const { index, leases } = state;
+    deletedRows?.push(state.rows.read(index.main(slot), index.sub(slot)));
     const main = this.#before + 1;
     const sub = this.#sub++;
-    state.index.tombstone(entry, main, sub);
-    const place = state.writer.tombstone(entry.key, main);
+    index.tombstone(slot, main, sub);
+    const place = state.writer.tombstone(index.key(slot), main);
     state.revision = main;
     state.rows.recent.append(main, sub, place);
     state.digestRow(place);
-    state.leases.detach(entry.key);
-    this.#changes?.push({ kind: "delete", key: entry.key, row: rowAt(place) });
+    if (leases.attachedCount > 0) leases.detach(index.text(slot));
+    this.#changes?.push({ kind: "delete", key: index.text(slot), row: rowAt(place) });
   }
 }

@@ -8,6 +8,7 @@
 //                                                      └── drained ──┘
 
 import { Revision } from "../base/brand.ts";
+import { toLatin1 } from "../base/bytes.ts";
 import type { Random } from "../base/ports.ts";
 import { type Interval, RangeTree } from "../base/rangeTree.ts";
 import { keyRange } from "../mvcc/readView.ts";
@@ -162,7 +163,7 @@ export class WatchHub implements StreamHost {
 
   /** @see WatchStream.create */
   create(stream: WatchStream, spec: WatchSpec): CreateResult {
-    const interval = keyRange(spec.key, spec.rangeEnd);
+    const interval = intervalOf(spec);
     if (interval.to !== undefined && interval.to <= interval.from) return "emptyRange";
     if (spec.id !== 0 && stream.isUsed(spec.id)) return "duplicateId";
     const bytes = keyBytesOf(interval);
@@ -389,3 +390,8 @@ export class WatchHub implements StreamHost {
 }
 
 const keyBytesOf = ({ from, to }: Interval): number => from.length + (to?.length ?? 0);
+
+function intervalOf({ key, rangeEnd }: WatchSpec): Interval {
+  const { from, to } = keyRange(key, rangeEnd);
+  return { from: toLatin1(from), to: to && toLatin1(to) };
+}

@@ -146,6 +146,7 @@ export const command = {
 
 /** Leases that exist; attachments are for the store's own tests. */
 export const leasesOf = (...ids: readonly bigint[]): LeaseIndex => ({
+  attachedCount: 0,
   exists: (lease) => ids.includes(lease),
   attach() {},
   detach() {},

@@ -5,7 +5,7 @@ import { Mistake } from "../../src/base/assert.ts";
 import { noLease } from "../../src/base/brand.ts";
 import { toLatin1 } from "../../src/base/bytes.ts";
 import { RecentRows } from "../../src/mvcc/recentRows.ts";
-import { RowWriter, rowOfStored, rowValue } from "../../src/mvcc/row.ts";
+import { pairOf, RowWriter, rowOfStored, rowValue } from "../../src/mvcc/row.ts";
 import { bytes } from "./support.ts";
 
 class Rows {
@@ -17,8 +17,12 @@ class Rows {
   }
 
   add(main: number, sub = 0): void {
-    const head = { key: "key", created: main, main, version: 1 };
-    this.recent.append(main, sub, this.#writer.put(head, bytes(`${main}.${sub}`), noLease));
+    const head = { created: main, main, version: 1 };
+    this.recent.append(
+      main,
+      sub,
+      this.#writer.put(head, pairOf(bytes("key"), bytes(`${main}.${sub}`)), noLease),
+    );
   }
 
   value(main: number, sub = 0): string | undefined {

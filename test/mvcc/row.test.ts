@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LeaseId, noLease } from "../../src/base/brand.ts";
-import { toLatin1 } from "../../src/base/bytes.ts";
+import { spanOf, toLatin1 } from "../../src/base/bytes.ts";
 import {
   isTombstone,
+  pairOf,
   type RowPlace,
   RowWriter,
   rowAt,
@@ -54,8 +55,12 @@ test("a row is the protobuf encoding of its pair, and its fields are read back",
     main = 300,
     version = 2,
   } of samples) {
-    const head = { key, created: main - 1, main, version };
-    const place = writer.put(head, bytes(value), lease === 0n ? noLease : LeaseId(lease));
+    const head = { created: main - 1, main, version };
+    const place = writer.put(
+      head,
+      pairOf(bytes(key), bytes(value)),
+      lease === 0n ? noLease : LeaseId(lease),
+    );
     const row = rowAt(place);
     const stored = storedAt(place);
     const pair = decodeKeyValue(row);
@@ -81,7 +86,7 @@ test("a row is the protobuf encoding of its pair, and its fields are read back",
 });
 
 test("a tombstone's row is the kv of its event: key and mod revision", () => {
-  const place = new RowWriter().tombstone("key", 70_000);
+  const place = new RowWriter().tombstone(spanOf(bytes("key")), 70_000);
   assert.equal(isTombstone(storedAt(place)), true);
   const row = rowAt(place);
   const pair = decodeKeyValue(row);
@@ -95,8 +100,8 @@ test("a tombstone's row is the kv of its event: key and mod revision", () => {
 test("later rows never touch earlier ones", () => {
   const writer = new RowWriter(512);
   const rows = Array.from({ length: 300 }, (_, i) => {
-    const head = { key: `k${i}`, created: i, main: i, version: 1 };
-    return rowAt(writer.put(head, bytes("x".repeat(i)), noLease));
+    const head = { created: i, main: i, version: 1 };
+    return rowAt(writer.put(head, pairOf(bytes(`k${i}`), bytes("x".repeat(i))), noLease));
   });
   rows.forEach((row, i) => {
     assert.equal(rowKeyText(row), `k${i}`);
@@ -106,8 +111,10 @@ test("later rows never touch earlier ones", () => {
 
 test("a row does not hold on to the bytes that its value came in", () => {
   const entry = new Uint8Array(4_000_000);
-  const head = { key: "k", created: 2, main: 2, version: 1 };
-  const row = rowAt(new RowWriter(1024).put(head, entry.subarray(5, 15), noLease));
+  const head = { created: 2, main: 2, version: 1 };
+  const row = rowAt(
+    new RowWriter(1024).put(head, pairOf(bytes("k"), entry.subarray(5, 15)), noLease),
+  );
   assert.notEqual(row.buffer, entry.buffer);
   assert.ok(row.buffer.byteLength <= 1024);
 });

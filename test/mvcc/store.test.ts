@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { LeaseId, noLease, Revision } from "../../src/base/brand.ts";
 import { errCompacted, errFutureRevision } from "../../src/base/errors.ts";
 import { deletionsMax } from "../../src/mvcc/compaction.ts";
-import { rowValue } from "../../src/mvcc/row.ts";
+import { pairOf, rowValue } from "../../src/mvcc/row.ts";
 import type { Change } from "../../src/mvcc/state.ts";
 import { Store } from "../../src/mvcc/store.ts";
 import { Table } from "../../src/storage/engine.ts";
@@ -28,12 +28,12 @@ test("an empty store is at revision 1 and was never compacted", () => {
 test("a transaction is one revision, whatever it changes; one without changes is none", () => {
   const { store } = new StoreHarness();
   store.write.begin();
-  assert.equal(store.write.deleteKey("a"), 0);
+  assert.equal(store.write.deleteKey(bytes("a")), 0);
   assert.equal(store.write.end(), 1);
   store.write.begin();
-  store.write.put("a", bytes("1"), noLease);
-  store.write.put("b", bytes("2"), noLease);
-  assert.equal(store.write.deleteRange({ from: "a", to: "b" }), 1);
+  store.write.put(pairOf(bytes("a"), bytes("1")), noLease);
+  store.write.put(pairOf(bytes("b"), bytes("2")), noLease);
+  assert.equal(store.write.deleteRange({ from: bytes("a"), to: bytes("b") }), 1);
   assert.equal(keys(store), "b", "its own writes are visible inside");
   assert.equal(keys(store, 1), "", "and the state before is, too");
   assert.equal(store.write.before, 1);
@@ -121,6 +121,9 @@ test("an entry without changes moves the applied index on disk", () => {
 test("a reopened store holds the same history, lives and leases", () => {
   const attached = new Map<string, bigint>();
   const leases = {
+    get attachedCount() {
+      return attached.size;
+    },
     exists: () => true,
     attach: (lease: bigint, key: string) => void attached.set(key, lease),
     detach: (key: string) => void attached.delete(key),
@@ -129,7 +132,7 @@ test("a reopened store holds the same history, lives and leases", () => {
   const putLeased = (key: string, lease: bigint) => {
     harness.applied++;
     harness.store.write.begin();
-    harness.store.write.put(key, bytes("x"), LeaseId(lease));
+    harness.store.write.put(pairOf(bytes(key), bytes("x")), LeaseId(lease));
     harness.store.write.end();
   };
   putLeased("a", 7n);

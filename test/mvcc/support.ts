@@ -2,7 +2,7 @@
 import { LogIndex, noLease, Term } from "../../src/base/brand.ts";
 import { toLatin1 } from "../../src/base/bytes.ts";
 import type { RangeQuery } from "../../src/mvcc/readView.ts";
-import { rowKeyText } from "../../src/mvcc/row.ts";
+import { pairOf, rowKeyText } from "../../src/mvcc/row.ts";
 import { Store, type StoreOptions } from "../../src/mvcc/store.ts";
 import type { Table } from "../../src/storage/engine.ts";
 import { MemoryEngine } from "../../src/storage/memory.ts";
@@ -54,14 +54,14 @@ export class StoreHarness {
   put(key: string, value = "v"): void {
     this.applied++;
     this.store.write.begin();
-    this.store.write.put(key, bytes(value), noLease);
+    this.store.write.put(pairOf(bytes(key), bytes(value)), noLease);
     this.store.write.end();
   }
 
   delete(key: string): number {
     this.applied++;
     this.store.write.begin();
-    const deleted = this.store.write.deleteKey(key);
+    const deleted = this.store.write.deleteKey(bytes(key));
     this.store.write.end();
     return deleted;
   }
@@ -72,8 +72,8 @@ export class StoreHarness {
     this.store.write.begin();
     for (const change of changes) {
       const [key = "", value = ""] = change.split("=");
-      if (change.startsWith("-")) this.store.write.deleteKey(change.slice(1));
-      else this.store.write.put(key, bytes(value), noLease);
+      if (change.startsWith("-")) this.store.write.deleteKey(bytes(change.slice(1)));
+      else this.store.write.put(pairOf(bytes(key), bytes(value)), noLease);
     }
     this.store.write.end();
   }

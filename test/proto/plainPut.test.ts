@@ -23,8 +23,8 @@ function readWithin(message: Uint8Array, before: Uint8Array): boolean {
   assert.deepEqual(
     {
       ...usual,
-      key: Uint8Array.from(data.subarray(plain.keyFrom, plain.keyTo)),
-      value: Uint8Array.from(data.subarray(plain.valueFrom, plain.valueTo)),
+      key: Uint8Array.from(data.subarray(plain.key.from, plain.key.to)),
+      value: Uint8Array.from(data.subarray(plain.value.from, plain.value.to)),
     },
     { ...request, key: Uint8Array.from(request.key), value: Uint8Array.from(request.value) },
   );

@@ -1,7 +1,8 @@
 // A store with a hub over it, streams whose client may stop reading, and what each watcher was sent.
 import { LogIndex, noLease, Term } from "../../src/base/brand.ts";
+import { fromLatin1 } from "../../src/base/bytes.ts";
 import { Prng } from "../../src/base/prng.ts";
-import { rowKeyText, rowModRevision, rowValue } from "../../src/mvcc/row.ts";
+import { pairOf, rowKeyText, rowModRevision, rowValue } from "../../src/mvcc/row.ts";
 import { Store } from "../../src/mvcc/store.ts";
 import { MemoryEngine } from "../../src/storage/memory.ts";
 import { WatchHub, type WatchLimits } from "../../src/watch/hub.ts";
@@ -124,8 +125,8 @@ export class WatchHarness {
     const { write } = this.store;
     write.begin();
     for (const step of steps) {
-      if ("put" in step) write.put(step.put, Buffer.from(step.value, "latin1"), noLease);
-      else write.deleteKey(step.del);
+      if ("put" in step) write.put(pairOf(fromLatin1(step.put), fromLatin1(step.value)), noLease);
+      else write.deleteKey(fromLatin1(step.del));
     }
     return write.end();
   }
