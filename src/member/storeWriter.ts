@@ -6,7 +6,7 @@ import type { Engine, EngineBatch } from "../storage/engine.ts";
 /** A batch leaves when this much waits ... */
 export const flushRows = 4_000;
 /** ... or when the oldest change has waited this long. */
-export const flushDelayMs = 40;
+export const flushDelayMs = 200;
 
 /** What collects changes between batches; the applier. */
 export interface ChangeSource {
