@@ -45,6 +45,12 @@ const changes = {
   progress: false,
 };
 
+export interface LineOptions {
+  readonly waitingMax?: number;
+  /** Runs something outside of whatever the member is in the middle of. */
+  readonly soon?: (run: () => void) => void;
+}
+
 export interface LineSpec {
   readonly name: Uint8Array;
   /** `noLease`: one is granted, and taken back if the call comes to nothing. */
@@ -72,6 +78,7 @@ export class Line implements WatchSink {
   readonly member: MemberService;
   readonly commands: LineCommands;
   readonly #waitingMax: number;
+  readonly #soon: (run: () => void) => void;
   readonly #turns = new Set<Turn>();
   /** Calls that are over, whose places are not given up yet. */
   #leaving = 0;
@@ -81,10 +88,12 @@ export class Line implements WatchSink {
   #stream: WatchStream | undefined;
   #due: Turn[] = [];
 
-  constructor(member: MemberService, commands: LineCommands, waitingMax = waitingCallsMax) {
+  constructor(member: MemberService, commands: LineCommands, options: LineOptions = {}) {
+    const { waitingMax = waitingCallsMax, soon = queueMicrotask } = options;
     this.member = member;
     this.commands = commands;
     this.#waitingMax = waitingMax;
+    this.#soon = soon;
   }
 
   /** Calls that stand in line, or are on their way to it or out of it. */
@@ -93,7 +102,7 @@ export class Line implements WatchSink {
   }
 
   /** @param spec kept: its bytes are the caller's own copy. */
-  enter(call: UnaryCall, spec: LineSpec, completion: TurnCompletion): void {
+  enter(call: Pick<UnaryCall, "onCancel">, spec: LineSpec, completion: TurnCompletion): void {
     if (this.waitingCalls >= this.#waitingMax) {
       completion.onRefused(errTooManyRequests);
       return;
@@ -107,7 +116,7 @@ export class Line implements WatchSink {
   /** Looks soon, outside of whatever the member is in the middle of. */
   lookSoon(turn: Turn): void {
     this.#due.push(turn);
-    if (this.#due.length === 1) queueMicrotask(() => this.#lookAll());
+    if (this.#due.length === 1) this.#soon(() => this.#lookAll());
   }
 
   /** Where a place is in its line. @returns undefined: there are too many watchers. */
@@ -179,7 +188,7 @@ export class Line implements WatchSink {
     if (found === undefined) return true;
     this.#views.delete(found.name);
     this.#watched.delete(id);
-    queueMicrotask(() => this.#stream?.cancel(id));
+    this.#soon(() => this.#stream?.cancel(id));
     for (const turn of found.view.turns) this.lookSoon(turn);
     return true;
   }

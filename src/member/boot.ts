@@ -53,7 +53,7 @@ export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
 }
 
 function bootRaft(
-  { id, timing, preVote = true }: MemberConfig,
+  { id, timing, preVote = true, readMode = "readIndex", window }: MemberConfig,
   { raftLog, random }: MemberPorts,
   { applied, members }: Applier,
 ): RaftNode {
@@ -65,10 +65,11 @@ function bootRaft(
       maxAppendBytes: appendBytesMax,
       inflightMax: inflightAppendsMax,
       inflightBytesMax,
+      ...window,
       uncommittedBytesMax,
       preVote,
       checkQuorum: true,
-      readMode: "readIndex",
+      readMode,
       applied,
       configurations: members.configurations,
     },

@@ -2,6 +2,7 @@
 import type { Applier } from "../apply/applier.ts";
 import type { MemberId } from "../base/brand.ts";
 import type { Clock, Log, Random } from "../base/ports.ts";
+import type { RaftConfig } from "../raft/config.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { RaftLog } from "../storage/log.ts";
 import type { StoreHome } from "../storage/storeHome.ts";
@@ -38,6 +39,10 @@ export interface MemberConfig {
   readonly leaseCheckpointSec?: number;
   /** Asks before it campaigns; true when left out. */
   readonly preVote?: boolean;
+  /** How reads are proven fresh (raft/config.ts); by a quorum round when left out. */
+  readonly readMode?: RaftConfig["readMode"];
+  /** How much may be under way to a peer; boot.ts has what is left out. */
+  readonly window?: Partial<Pick<RaftConfig, "maxAppendBytes" | "inflightMax">>;
 }
 
 export interface MemberPorts {

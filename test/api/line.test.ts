@@ -1,7 +1,7 @@
 // Lines before a lock, over whole members in one thread: what waiting costs, and who goes when.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Line, type Place } from "../../src/api/line.ts";
+import { Line, type LineOptions, type Place } from "../../src/api/line.ts";
 import { LineCommands } from "../../src/api/lineCommands.ts";
 import { LineView } from "../../src/api/lineView.ts";
 import { CommandKind } from "../../src/apply/command.ts";
@@ -38,8 +38,8 @@ const followerOf = (cluster: LocalCluster): Member => {
   return cluster.member(id);
 };
 
-const lineOf = (member: MemberService, waitingMax?: number): Line =>
-  new Line(member, new LineCommands(member, new Writer()), waitingMax);
+const lineOf = (member: MemberService, options?: LineOptions): Line =>
+  new Line(member, new LineCommands(member, new Writer()), options);
 
 function enter(line: Line, lease: number): Call {
   const call = new Call();
@@ -215,7 +215,7 @@ test("a holder keeps its lock through the death of the leader; who waits gets it
 
 test("more calls than may wait are refused; whoever leaves makes room", async () => {
   const cluster = started(1);
-  const line = lineOf(cluster.leader(), 3);
+  const line = lineOf(cluster.leader(), { waitingMax: 3 });
   grant(cluster, 1, 2, 3, 4, 5);
   const calls = [1, 2, 3].map((lease) => enter(line, lease));
   assert.equal(enter(line, 4).said, errTooManyRequests.message);

@@ -11,6 +11,7 @@ import { EventQueue } from "./eventQueue.ts";
 import { Faults } from "./faults.ts";
 import { Judges } from "./judges.ts";
 import { LeaseClient } from "./leaseClient.ts";
+import { LockClient } from "./lockClient.ts";
 import { Network } from "./network.ts";
 import type { Odds } from "./odds.ts";
 import { Operator, peerUrlOf } from "./operator.ts";
@@ -40,8 +41,10 @@ export class SimCluster {
   readonly workload: Workload;
   readonly watchClients: readonly WatchClient[];
   readonly leaseClients: readonly LeaseClient[];
+  readonly lockClients: readonly LockClient[];
   readonly faults: Faults;
   readonly operator: Operator;
+  readonly odds: Odds;
   readonly #world: World;
   readonly #network: Network;
   /** Those that were or may become members too. */
@@ -56,6 +59,7 @@ export class SimCluster {
     const { queue, sites } = this;
     const trace = new Trace(queue, traceSink);
     const world = { queue, random, trace, sites, odds, doubles };
+    this.odds = odds;
     this.#world = world;
     const spares = odds.operator.gapUs === 0 ? 0 : odds.operator.spares;
     const ids = Array.from({ length: odds.members + spares }, (_, i) => MemberId(BigInt(i + 1)));
@@ -66,6 +70,7 @@ export class SimCluster {
     this.judges = new Judges(queue, durables, {
       ...{ driftMax: odds.driftMax, membership },
       onMembership: (changed) => this.#onMembership(changed),
+      onLeader: (id) => this.faults.onLeader(id),
     });
     this.#network = new Network(
       {
@@ -95,6 +100,10 @@ export class SimCluster {
       { length: odds.load.leaseClients },
       (_, id) => new LeaseClient(world, { id, members, judge: judges.leases }),
     );
+    this.lockClients = Array.from({ length: odds.load.lockClients }, (_, id) => {
+      const latest = (): number => judges.history.latest;
+      return new LockClient(world, { id, members, judge: judges.locks, latest });
+    });
     this.faults = new Faults(world, this.members, this.#network);
     this.operator = new Operator(world, {
       members,
@@ -111,6 +120,7 @@ export class SimCluster {
     this.workload.begin();
     for (const client of this.watchClients) client.begin();
     for (const client of this.leaseClients) client.begin();
+    for (const client of this.lockClients) client.begin();
   }
 
   /**
@@ -150,6 +160,7 @@ export class SimCluster {
       this.workload.onCrash(id);
       this.operator.onCrash(id);
       for (const client of this.watchClients) client.onCrash(id);
+      for (const client of this.lockClients) client.onCrash(id);
     };
     const given = (): readonly MemberInfo[] => this.#infosFor(membership);
     const onNamed = (named: MemberId): void => {

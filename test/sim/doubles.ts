@@ -143,7 +143,8 @@ function linkWith(link: PeerLink, from: MemberId, change: (message: Message) => 
   };
 }
 
-function serviceWith(
+/** The member, asked in another way. */
+export function serviceWith(
   member: MemberService,
   changed: Partial<Pick<MemberService, "propose" | "readIndex">>,
 ): MemberService {

@@ -1,4 +1,5 @@
 // What goes wrong and when: crashes at any step, pauses, drifting clocks, partitions, slow disks.
+import type { MemberId } from "../../src/base/brand.ts";
 import type { Network } from "./network.ts";
 import { type FaultKind, faultKinds } from "./odds.ts";
 import type { SimMember, World } from "./simMember.ts";
@@ -9,6 +10,9 @@ const passagesMax = 30;
 const slownessMax = 400;
 /** Longer than an election: what arrives is news of another time. */
 const slowLinkUsMax = 4_000_000;
+/** A link that gets slower and slower does so in steps. */
+const slowerByUs = 200_000;
+const slowerEachUs = 250_000;
 /** Time for the others to write more than their logs keep. */
 const lagUs = 1_000_000;
 /** A member in a crash loop lives about this long, this many times. */
@@ -34,6 +38,11 @@ export class Faults {
     pause: (member) => member.pause(this.#upTo(this.#world.odds.faults.pauseUsMax)),
     split: (member) => this.#split((each) => each !== member && this.#world.random.oneIn(2)),
     isolate: (member) => this.#split((each) => each === member),
+    isolateLeader: (member) => {
+      const leader = this.#leader() ?? member;
+      this.#split((each) => each === leader);
+    },
+    sideline: (member) => this.#sideline(this.#leader() ?? member),
     cutOneWay: (member) => this.#cutOneWay(member),
     slowLink: (member) => this.#slowLink(member),
     heal: () => this.#network.mend(),
@@ -42,6 +51,7 @@ export class Faults {
     clock: (member) => this.#skew(member),
   };
   #running = true;
+  #hasLeader = false;
 
   constructor(world: World, members: readonly SimMember[], network: Network) {
     this.#world = world;
@@ -61,6 +71,18 @@ export class Faults {
       this.#world.sites.count("preVote.on");
       for (const member of this.#members) this.#crash(member);
     });
+  }
+
+  /** Somebody was elected, whom hardly anybody has heard yet. */
+  onLeader(id: MemberId): void {
+    const { random, odds, sites } = this.#world;
+    const isFirst = !this.#hasLeader;
+    this.#hasLeader = true;
+    if (!this.#running || isFirst || !random.oneIn(odds.faults.splitAtElection)) return;
+    sites.count("splitAtElection");
+    // Who led before may be cut off from all: it finds others now, or stays alone.
+    this.#network.mend();
+    this.#split((each) => each.id !== id && random.oneIn(2));
   }
 
   /** Everything heals, everybody is up. */
@@ -176,6 +198,24 @@ export class Faults {
       else this.#network.cut(other.id, member.id);
     }
     this.#mendLater();
+  }
+
+  /** Nobody hears it, and it hears old news for a while: it does not know that it is alone. */
+  #sideline(member: SimMember): void {
+    const slowUsMax = this.#upTo(slowLinkUsMax);
+    const others = this.#members.filter((each) => each !== member);
+    // Step by step, or a silence would tell.
+    const slowDown = (us: number): void => {
+      if (!this.#running) return;
+      if (us < slowUsMax) {
+        for (const { id } of others) this.#network.slow(id, member.id, us);
+        this.#world.queue.after(slowerEachUs, () => slowDown(us + slowerByUs));
+        return;
+      }
+      for (const { id } of others) this.#network.cut(member.id, id);
+      this.#mendLater();
+    };
+    slowDown(slowerByUs);
   }
 
   /** What a member hears, or what others hear of it, comes seconds late, from all or from one. */

@@ -1,5 +1,5 @@
 // Some of what a seed drew, replaced: to look harder in one corner. Plain values, for other threads.
-import type { Odds } from "./odds.ts";
+import { agreed, type Odds } from "./odds.ts";
 
 type GroupName = "network" | "disk" | "faults" | "load" | "operator";
 
@@ -9,7 +9,7 @@ export type Focus = Partial<Omit<Odds, GroupName>> & {
 
 export function withFocus(drawn: Odds, focus: Focus | undefined): Odds {
   if (focus === undefined) return drawn;
-  return {
+  return agreed({
     ...drawn,
     ...focus,
     network: { ...drawn.network, ...focus.network },
@@ -17,5 +17,5 @@ export function withFocus(drawn: Odds, focus: Focus | undefined): Odds {
     faults: { ...drawn.faults, ...focus.faults },
     load: { ...drawn.load, ...focus.load },
     operator: { ...drawn.operator, ...focus.operator },
-  };
+  });
 }

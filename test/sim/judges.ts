@@ -10,6 +10,7 @@ import { Committed, type MembershipParts } from "./checkers/committed.ts";
 import { EqualState } from "./checkers/equalState.ts";
 import { History } from "./checkers/history.ts";
 import { LeaseJudge } from "./checkers/leases.ts";
+import { LockJudge } from "./checkers/locks.ts";
 import { LogMatching } from "./checkers/logMatching.ts";
 import { OneLeader } from "./checkers/oneLeader.ts";
 import { Promises } from "./checkers/promises.ts";
@@ -18,8 +19,13 @@ import { WatchJudge } from "./checkers/watches.ts";
 import { Writes } from "./checkers/writes.ts";
 import type { DurableRecord } from "./durableRecord.ts";
 import type { EventQueue } from "./eventQueue.ts";
-import type { Odds } from "./odds.ts";
 import { check } from "./violation.ts";
+
+export interface JudgesParts extends MembershipParts {
+  readonly driftMax: number;
+  /** Somebody leads in a new term. */
+  readonly onLeader: (id: MemberId) => void;
+}
 
 export class Judges {
   readonly history: History;
@@ -28,21 +34,25 @@ export class Judges {
   readonly serializable: Serializable;
   readonly watches: WatchJudge;
   readonly leases: LeaseJudge;
+  readonly locks = new LockJudge();
   readonly #disks: ReadonlyMap<MemberId, DurableRecord>;
   readonly #oneLeader = new OneLeader();
   readonly #logMatching = new LogMatching();
   readonly #committed: Committed;
   readonly #promises: Promises;
   readonly #equalState = new EqualState();
+  readonly #onLeader: (id: MemberId) => void;
 
   constructor(
     queue: EventQueue,
     disks: ReadonlyMap<MemberId, DurableRecord>,
-    { driftMax, ...membership }: Pick<Odds, "driftMax"> & MembershipParts,
+    { driftMax, onLeader, ...membership }: JudgesParts,
   ) {
+    this.#onLeader = onLeader;
     this.leases = new LeaseJudge(() => queue.nowUs, driftMax);
     this.history = new History((revision, changes) => {
       if (this.leases.owns(changes)) this.leases.onRevision(revision, changes);
+      else if (this.locks.owns(changes)) this.locks.onRevision(revision, changes);
       else this.writes.onRevision(revision, changes, queue.nowUs);
     });
     this.answers = new Answers(this.history, this.writes);
@@ -99,9 +109,11 @@ export class Judges {
   }
 
   afterTurn(status: MemberStatus, log: RaftLog, applier: Applier): void {
-    if (this.#oneLeader.afterTurn(status)) this.#committed.onLeader(status, log);
+    const isNew = this.#oneLeader.afterTurn(status);
+    if (isNew) this.#committed.onLeader(status, log);
     this.#committed.afterTurn(status, log);
     this.#compareStates(status.id, applier);
+    if (isNew) this.#onLeader(status.id);
   }
 
   #compareStates(id: MemberId, applier: Applier): void {

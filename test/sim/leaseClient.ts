@@ -16,6 +16,8 @@ import { Violation } from "./violation.ts";
 const name = "leases";
 const ttlSecMin = 2;
 const ttlSecMax = 5;
+/** Once in so many a client renews late, perhaps too late. */
+const dozeOdds = 4;
 /** A client that hears nothing for so long goes on. */
 const patienceUs = 1_500_000;
 const pauseUsMax = 1_000_000;
@@ -98,8 +100,10 @@ export class LeaseClient {
 
   /** Keeps it for a while, mostly. */
   #hold(lease: HeldLease, ttlSec: number): void {
-    this.#later((ttlSec * 1_000_000) / 2, () => {
-      const { random, sites } = this.#world;
+    const { random, sites } = this.#world;
+    // Who dozes asks about when the lease ends.
+    const share = random.oneIn(dozeOdds) ? 1.5 : 0.5;
+    this.#later(ttlSec * 1_000_000 * share, () => {
       const kind = random.integer(10);
       const again = (): void => this.#hold(lease, ttlSec);
       if (kind < 7) this.#renew(lease, again);

@@ -3,14 +3,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { allMutants } from "./mutants/all.ts";
 import { hunt } from "./mutants/hunt.ts";
-import { mutated } from "./mutants/mutant.ts";
+import { patched, patchesOf } from "./mutants/mutant.ts";
 
 test("each mutant still fits the source", async () => {
   const names = allMutants.map(({ name }) => name);
   assert.equal(new Set(names).size, names.length, "names differ");
   for (const mutant of allMutants) {
-    const source = await mutated(mutant);
-    assert.ok(source.includes(mutant.replace), `${mutant.name} is planted`);
+    for (const patch of patchesOf(mutant)) {
+      const source = await patched(patch);
+      assert.ok(source.includes(patch.replace), `${mutant.name} is planted`);
+    }
   }
 });
 

@@ -1,6 +1,9 @@
 // Everything that one seed decides beforehand: size, network, disks, faults and load.
 import type { Prng } from "../../src/base/prng.ts";
 
+/** Parts of 1000 by which clocks may differ where leases answer reads: two ticks of eight allow for more. */
+const leaseDriftMax = 10;
+
 /** "Once in so many"; 0 is never. Times in microseconds of virtual time. */
 export interface Odds {
   readonly members: number;
@@ -20,6 +23,10 @@ export interface Odds {
   readonly compactEntries: number;
   /** From the first event of a turn to its end. */
   readonly turnUsMax: number;
+  /** Data bytes of one append to a peer. */
+  readonly appendBytesMax: number;
+  /** 1: leaders answer reads by their lease; clocks then keep pace, and nobody is put to sleep. */
+  readonly leaseReads: number;
   /** Until then members campaign without asking first; then each is restarted with pre-vote on. */
   readonly preVoteFromUs: number;
 }
@@ -55,6 +62,10 @@ export interface OperatorOdds {
   readonly gapUs: number;
   /** Members that may be added, each once. */
   readonly spares: number;
+  /** Removals that are asked for, for every five other changes. */
+  readonly removes: number;
+  /** Whoever leads, or thinks so, is asked rather than anybody. */
+  readonly asksLeaders: number;
   /** 1: what could cost the quorum is refused, as in etcd. */
   readonly strict: number;
   /** 1: learners become voters by themselves. */
@@ -67,6 +78,8 @@ export interface FaultOdds {
   readonly downUsMax: number;
   readonly pauseUsMax: number;
   readonly cutUsMax: number;
+  /** An election that splits the network at once, with the new leader on one side. */
+  readonly splitAtElection: number;
   /** Shares of each kind. */
   readonly weights: Readonly<Record<FaultKind, number>>;
 }
@@ -83,6 +96,8 @@ export const faultKinds = [
   "pause",
   "split",
   "isolate",
+  "isolateLeader",
+  "sideline",
   "cutOneWay",
   "slowLink",
   "heal",
@@ -103,15 +118,32 @@ export interface LoadOdds {
   readonly serializable: number;
   readonly compact: number;
   readonly leaseClients: number;
+  readonly lockClients: number;
+  /** Goes on for so long when all heals; 0: what was lost must be sent again though nobody asks. */
+  readonly afterUs: number;
   readonly watchClients: number;
   /** Between two looks of a watching client at what came; the first reads this often, the next slower. */
   readonly readUsMax: number;
 }
 
 export function drawOdds(random: Prng): Odds {
-  const drawn = drawAll(random);
-  // Which minority may be harmed is not decided while the members change.
-  return drawn.operator.gapUs === 0 ? drawn : { ...drawn, disk: { ...drawn.disk, harm: 0 } };
+  return agreed(drawAll(random));
+}
+
+/** Without what cannot be had together. */
+export function agreed(odds: Odds): Odds {
+  const { operator, leaseReads, disk, faults, driftMax } = odds;
+  const { weights } = faults;
+  return {
+    ...odds,
+    // Which minority may be harmed is not decided while the members change.
+    disk: operator.gapUs === 0 ? disk : { ...disk, harm: 0 },
+    // A lease trusts the ticks of all: that they keep pace, and that nobody campaigns before its time.
+    ...(leaseReads > 0 && {
+      driftMax: Math.min(driftMax, leaseDriftMax),
+      faults: { ...faults, weights: { ...weights, pause: 0, campaign: 0 } },
+    }),
+  };
 }
 
 function drawAll(random: Prng): Odds {
@@ -140,6 +172,7 @@ function drawAll(random: Prng): Odds {
       downUsMax: pick(5_000, 500_000, 4_000_000),
       pauseUsMax: pick(200_000, 3_000_000),
       cutUsMax: pick(500_000, 3_000_000, 10_000_000),
+      splitAtElection: pick(0, 0, 0, 5),
       weights,
     },
     load: {
@@ -151,6 +184,8 @@ function drawAll(random: Prng): Odds {
       serializable: pick(2, 5, 20),
       compact: pick(0, 0, 100, 20),
       leaseClients: pick(0, 0, 1, 4),
+      lockClients: pick(0, 0, 0, 3),
+      afterUs: pick(2_000_000, 2_000_000, 2_000_000, 0),
       watchClients: pick(0, 1, 2, 3),
       readUsMax: pick(1_000, 50_000, 700_000),
     },
@@ -160,9 +195,13 @@ function drawAll(random: Prng): Odds {
     compactEntries: pick(0, 0, 2, 10, 40),
     turnUsMax: pick(1, 50, 1_000),
     preVoteFromUs: pick(0, 0, 0, 4_000_000),
+    appendBytesMax: pick(1 << 20, 1 << 20, 100),
+    leaseReads: pick(0, 0, 0, 1),
     operator: {
       gapUs: pick(0, 0, 300_000, 1_500_000),
       spares: pick(1, 3),
+      removes: pick(1, 1, 3),
+      asksLeaders: pick(0, 2),
       strict: pick(0, 1, 1),
       promote: pick(0, 0, 1),
     },
@@ -190,6 +229,8 @@ function drawWeights(random: Prng): Readonly<Record<FaultKind, number>> {
     pause: draw(),
     split: draw(),
     isolate: draw(),
+    isolateLeader: draw(),
+    sideline: draw(),
     cutOneWay: draw(),
     slowLink: draw(),
     heal: 1 + draw(),

@@ -6,8 +6,8 @@ import { everyMember } from "../../src/raft/membership.ts";
 import type { Membership } from "../../src/raft/types.ts";
 import type { SimMember, World } from "./simMember.ts";
 
-/** What is asked for, by its share: clusters rather grow than shrink to one. */
-const lots = ["addVoter", "addLearner", "addLearner", "promote", "promote", "remove"] as const;
+/** What is asked for, by its share, beside removals: clusters rather grow than shrink to one. */
+const lots = ["addVoter", "addLearner", "addLearner", "promote", "promote"] as const;
 
 /** Once in so many an operator forgets that ids are used once. */
 const againOdds = 3;
@@ -62,10 +62,9 @@ export class Operator {
   }
 
   #ask(): void {
-    const { random, trace, sites } = this.#world;
-    const { members } = this.#parts;
+    const { trace, sites } = this.#world;
     const request = this.#draw();
-    const at = members[random.integer(members.length)];
+    const at = this.#whomToAsk();
     if (request === undefined || at?.isUp !== true) return;
     const { kind, id } = request;
     const asked = { at: at.id };
@@ -85,9 +84,18 @@ export class Operator {
     at.later(0, () => at.visit((service) => service.changeMembership(request, completion)));
   }
 
+  #whomToAsk(): SimMember | undefined {
+    const { random, odds } = this.#world;
+    const { members } = this.#parts;
+    const leads = ({ member }: SimMember): boolean => member?.status().role === "leader";
+    const leaders = random.oneIn(odds.operator.asksLeaders) ? members.filter(leads) : [];
+    const asked = leaders.length > 0 ? leaders : members;
+    return asked[random.integer(asked.length)];
+  }
+
   #draw(): ChangeRequest | undefined {
-    const { random } = this.#world;
-    const kind = lots[random.integer(lots.length)];
+    const { random, odds } = this.#world;
+    const kind = lots[random.integer(lots.length + odds.operator.removes)] ?? "remove";
     const pick = (ids: readonly MemberId[]): MemberId | undefined =>
       ids[random.integer(Math.max(1, ids.length))];
     const membership = this.#parts.membership();
@@ -97,7 +105,7 @@ export class Operator {
     }
     const again = random.oneIn(againOdds) ? pick(this.#parts.removed()) : undefined;
     const id = again ?? this.#parts.spares()[0];
-    if (kind === undefined || id === undefined) return undefined;
+    if (id === undefined) return undefined;
     return { kind, id, peerUrls: [peerUrlOf(id)] };
   }
 }

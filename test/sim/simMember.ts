@@ -117,7 +117,7 @@ export class SimMember {
         recentBytesMax: this.#world.odds.recentBytesMax,
         watchProgressMs,
         leaseCheckpointSec: this.#world.odds.leaseCheckpointSec,
-        preVote: this.#world.queue.nowUs >= this.#world.odds.preVoteFromUs,
+        ...raftOf(this.#world),
         ...compactionOf(this.#world.odds),
       },
       {
@@ -286,6 +286,14 @@ export class SimMember {
       this.handle({ kind: "tick" });
     });
   }
+}
+
+function raftOf({ queue, odds }: World): Partial<MemberConfig> {
+  return {
+    preVote: queue.nowUs >= odds.preVoteFromUs,
+    readMode: odds.leaseReads > 0 ? "lease" : "readIndex",
+    window: { maxAppendBytes: odds.appendBytesMax },
+  };
 }
 
 /** Small margins: then snapshots happen all the time. */

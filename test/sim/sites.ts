@@ -31,11 +31,12 @@ export type CrashSite = (typeof crashSites)[number];
 const otherSites = [
   ...["network.cut", "network.double", "network.loss", "network.reorder"],
   ...["disk.stall", "disk.fail", "disk.flip", "disk.lost", "disk.misdirected", "disk.store lost"],
-  "preVote.on",
+  ...["preVote.on", "splitAtElection"],
   ...["disk.refill", "log.restart", "store.fail", "image.taken", "transfer.done"],
   ...["watch.connect", "watch.past", "watch.future", "watch.stall", "watch.progress"],
   ...["watch.compacted", "watch.cancel", "watch.leave"],
   ...["member.addVoter", "member.addLearner", "member.promote", "member.remove", "member.out"],
+  ...["lock.atOnce", "lock.waited", "lock.expired", "lock.refused"],
   ...["lease.grant", "lease.attach", "lease.renew", "lease.revoke", "lease.abandon"],
 ];
 

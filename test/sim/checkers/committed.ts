@@ -69,11 +69,15 @@ export class Committed {
     const ledBefore = this.#led.get(id) === term;
     this.#led.set(id, role === "leader" ? term : 0);
     check(applied <= commit, name, () => `m${id} applied ${applied}, committed ${commit}`);
+    this.#checkApplied(id, applied, log.term(applied));
     const seen = this.#seen.get(id) ?? 0;
     if (commit === seen) return;
     check(commit > seen, name, () => `m${id} went from commit ${seen} back to ${commit}`);
-    // A snapshot is on its way into the log: what it holds was committed elsewhere.
-    if (commit > log.lastIndex()) {
+    // A snapshot is on its way into the log, which may still have an end of its own that reaches as far and
+    // is void: what it holds was committed elsewhere.
+    const known = this.#entries[commit - 1];
+    const isVoid = known !== undefined && applied <= seen && log.term(commit) !== known.term;
+    if (commit > log.lastIndex() || isVoid) {
       check(
         commit <= this.#entries.length,
         name,
@@ -95,6 +99,12 @@ export class Committed {
     const [from, to] = [LogIndex(Math.max(seen + 1, first)), LogIndex(commit + 1)];
     const entries = log.entries({ from, to, bytesMax: Number.MAX_SAFE_INTEGER });
     for (const entry of entries) this.#onCommitted(id, entry);
+  }
+
+  /** A store that is ahead of the log on disk could not be gone on from. */
+  #checkApplied(id: MemberId, applied: LogIndex, term: Term | undefined): void {
+    const isKept = term === undefined || this.#disks.get(id)?.holds(applied, term) === true;
+    check(isKept, name, () => `m${id} applied ${applied}@${term} before its disk held it`);
   }
 
   onLeader({ id, term }: MemberStatus, log: RaftLog): void {

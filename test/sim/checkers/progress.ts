@@ -4,8 +4,8 @@ import type { SimMember } from "../simMember.ts";
 import { check } from "../violation.ts";
 
 const name = "progress";
-/** Load that goes on after healing. */
-const afterloadUs = 2_000_000;
+/** For what a member that died had asked for. */
+const lateUs = 2_000_000;
 /** A request may wait for its time and once more for the batches before it, on a slow clock. */
 const requestsEndUs = 20_000_000;
 const serveUs = 10_000_000;
@@ -19,10 +19,11 @@ export function checkProgress(cluster: SimCluster): void {
   const { workload, members, watchClients } = cluster;
   // What a slow disk was given before it healed still takes its time.
   const slowUs = Math.max(...members.map(({ disk }) => disk.idleUs - cluster.queue.nowUs), 0);
-  cluster.run(slowUs + afterloadUs);
+  cluster.run(slowUs + cluster.odds.load.afterUs);
   workload.end();
   for (const client of watchClients) client.settle();
   for (const client of cluster.leaseClients) client.end();
+  for (const client of cluster.lockClients) client.end();
   waitFor(
     cluster,
     requestsEndUs,
@@ -36,15 +37,22 @@ export function checkProgress(cluster: SimCluster): void {
     () => `${cluster.operator.openCount} changes of membership do not end`,
   );
   // What a member that died had asked for may still be on its way.
-  cluster.run(afterloadUs);
+  cluster.run(lateUs);
   waitFor(
     cluster,
     serveUs,
     () => members.every(({ member }) => member?.status().isRefilling === false),
     () => "members are not refilled",
   );
+  // Nobody asks for anything: what was lost on the way has to be sent again all the same.
+  waitFor(
+    cluster,
+    serveUs,
+    () => haveAppliedAlike(members),
+    () => "a quiet member lags behind",
+  );
   for (const member of members) checkServes(cluster, member);
-  if (cluster.leaseClients.length > 0) checkLeasesEnd(cluster);
+  if (cluster.leaseClients.length + cluster.lockClients.length > 0) checkLeasesEnd(cluster);
   waitFor(
     cluster,
     serveUs,
@@ -64,12 +72,15 @@ export function checkProgress(cluster: SimCluster): void {
 
 function checkLeasesEnd(cluster: SimCluster): void {
   const { judges, members } = cluster;
-  const { leases } = judges;
+  const livingKeys = (): readonly string[] => [
+    ...judges.leases.livingKeys,
+    ...judges.locks.livingKeys,
+  ];
   waitFor(
     cluster,
     leasesEndUs,
-    () => leases.livingKeys.length === 0,
-    () => `${leases.livingKeys.join()} stay behind the end of their leases`,
+    () => livingKeys().length === 0,
+    () => `${livingKeys().join()} stay behind the end of their leases`,
   );
   waitFor(
     cluster,

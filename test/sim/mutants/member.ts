@@ -1,4 +1,5 @@
 // Bugs between consensus and callers: repeats, answers, the order of writing and telling.
+import { lined } from "./corners.ts";
 import type { Mutant } from "./mutant.ts";
 
 export const memberMutants: readonly Mutant[] = [
@@ -51,13 +52,6 @@ export const memberMutants: readonly Mutant[] = [
     replace: `    this.#incarnation = Math.min(1, options.incarnation);`,
   },
   {
-    name: "an overtaken batch is forgotten",
-    trap: "own",
-    file: "src/member/member.ts",
-    find: `        this.#pending.renew(entry.data);\n`,
-    replace: ``,
-  },
-  {
     name: "outcomes go to the callers in reverse",
     trap: "own",
     file: "src/member/pending.ts",
@@ -84,5 +78,13 @@ export const memberMutants: readonly Mutant[] = [
     file: "src/member/pending.ts",
     find: `    return this.#tick - bornTick >= this.#waitTicksMax;`,
     replace: `    return this.#tick - bornTick >= 100 * this.#waitTicksMax;`,
+  },
+  {
+    name: "a lock is handed out without asking whether its lease is over",
+    trap: "lock handed out although its lease had expired",
+    file: "src/api/line.ts",
+    find: `    else if (this.#hasWaited) this.#confirm(place);\n`,
+    replace: ``,
+    focus: lined,
   },
 ];

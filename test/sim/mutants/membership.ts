@@ -1,4 +1,5 @@
 // Bugs of changing the membership: when a change counts, for whom, and who knows of it.
+import { restless, rivals } from "./corners.ts";
 import type { Mutant } from "./mutant.ts";
 
 const early = "membership change before the leader committed in its term";
@@ -6,22 +7,6 @@ const applyTime = "configuration effective at apply time while campaigning";
 const promoted = "a promoted learner must vote";
 const readded = "learner re-added with an empty directory";
 const twoSources = "two sources of truth for membership";
-
-/** An operator who is never done, and who is refused nothing. */
-const restless = {
-  operator: { gapUs: 300_000, spares: 3, strict: 0 },
-  disk: { harm: 0 },
-  faults: { gapUs: 300_000 },
-} as const;
-
-/** Four members: two leaders that each drop one share no majority. */
-const rivals = {
-  members: 4,
-  network: { delayUsMax: 20_000, loss: 10 },
-  operator: { gapUs: 100_000, spares: 1, strict: 0, promote: 0 },
-  disk: { log: "memory", harm: 0, fail: 0, syncUsMax: 10_000 },
-  faults: { gapUs: 300_000, downUsMax: 500_000, cutUsMax: 3_000_000 },
-} as const;
 
 export const membershipMutants: readonly Mutant[] = [
   {

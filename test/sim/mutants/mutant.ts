@@ -5,25 +5,35 @@ import { join } from "node:path";
 import { projectRoot } from "../../support/paths.ts";
 import type { Focus } from "../focus.ts";
 
-export interface Mutant {
-  readonly name: string;
-  /** The known trap that it is, or "own". */
-  readonly trap: string;
+export interface Patch {
   /** Below the project. */
   readonly file: string;
   /** Exactly once in the file. */
   readonly find: string;
   readonly replace: string;
+}
+
+export interface Mutant extends Patch {
+  readonly name: string;
+  /** The known trap that it is, or "own". */
+  readonly trap: string;
+  /** In another file: a guard that would make up for the first one. */
+  readonly also?: Patch;
   /** A corner in which it is found sooner; the seeds are the same. */
   readonly focus?: Focus;
 }
 
-/** The file as the mutant has it. @throws {RangeError} when the mutant is stale. */
-export async function mutated({ name, file, find, replace }: Mutant): Promise<string> {
+export const patchesOf = (mutant: Mutant): readonly Patch[] =>
+  mutant.also === undefined ? [mutant] : [mutant, mutant.also];
+
+/** The file as the patch leaves it. @throws {RangeError} when it is stale. */
+export async function patched({ file, find, replace }: Patch): Promise<string> {
   const source = await readFile(join(projectRoot, file), "utf8");
   const parts = source.split(find);
   if (parts.length !== 2) {
-    throw new RangeError(`mutant is stale: "${name}" is at ${parts.length - 1} places of ${file}`);
+    throw new RangeError(
+      `a mutant is stale: "${find}" is at ${parts.length - 1} places of ${file}`,
+    );
   }
   return parts.join(replace);
 }
@@ -51,7 +61,9 @@ export class MutantTree {
   }
 
   async plant(mutant: Mutant): Promise<void> {
-    await writeFile(join(this.root, mutant.file), await mutated(mutant));
+    for (const patch of patchesOf(mutant)) {
+      await writeFile(join(this.root, patch.file), await patched(patch));
+    }
   }
 
   async dispose(): Promise<void> {

@@ -1,46 +1,10 @@
 // Bugs of consensus: elections, replication, commits, reads.
-import type { Focus } from "../focus.ts";
-import { type FaultKind, faultKinds } from "../odds.ts";
+import { hushed, leased, oldNews, ownTails, turnedOn } from "./corners.ts";
 import type { Mutant } from "./mutant.ts";
 
 const freshReads = "read index on a fresh leader";
 const singleNode = "single-node cluster answers before its hard state is durable";
 const preVote = "pre-vote deadlock";
-
-const onlyFaults = (weights: Partial<Record<FaultKind, number>>): Record<FaultKind, number> => ({
-  ...(Object.fromEntries(faultKinds.map((kind) => [kind, 0])) as Record<FaultKind, number>),
-  heal: 1,
-  ...weights,
-});
-const noChanges = { operator: { gapUs: 0 } } as const;
-/** Members that raised their terms alone, and ask first from some moment on. */
-const turnedOn: Focus = {
-  ...noChanges,
-  preVoteFromUs: 5_000_000,
-  faults: {
-    gapUs: 1_000_000,
-    downUsMax: 500_000,
-    cutUsMax: 10_000_000,
-    weights: onlyFaults({ isolate: 4, cutOneWay: 2, crash: 1 }),
-  },
-};
-/** A leader that hears old news while the others elect another, and clients that ask it. */
-const oldNews: Focus = {
-  ...noChanges,
-  members: 3,
-  driftMax: 150,
-  turnUsMax: 50,
-  network: { delayUsMax: 2_000 },
-  disk: { log: "memory", syncUsMax: 1_000, stall: 0, fail: 0, harm: 0 },
-  load: { clients: 8, keys: 2, thinkUsMax: 20_000, serializable: 20 },
-  faults: {
-    gapUs: 300_000,
-    downUsMax: 5_000,
-    cutUsMax: 3_000_000,
-    pauseUsMax: 3_000_000,
-    weights: onlyFaults({ slowLink: 5, cutOneWay: 3, isolate: 3, pause: 3, crash: 2 }),
-  },
-};
 
 const elections: readonly Mutant[] = [
   {
@@ -89,8 +53,12 @@ const elections: readonly Mutant[] = [
     name: "a candidate counts its vote before it is on disk",
     trap: singleNode,
     file: "src/raft/election.ts",
-    find: `  if (core.durability.term !== core.term || core.durability.vote !== core.id) return;`,
-    replace: `  if (core.term === 0) return;`,
+    find: `  core.votes.clear();\n  requestVotes(core, { pre: false, transfer });`,
+    replace: `  core.votes.clear();
+  requestVotes(core, { pre: false, transfer });
+  core.votes.set(core.id, true);
+  decide(core);`,
+    focus: { members: 1 },
   },
   {
     name: "a refused pre-vote hides the higher term",
@@ -114,6 +82,7 @@ const elections: readonly Mutant[] = [
     file: "src/raft/election.ts",
     find: `  if (core.promisedAtBoot && core.now < core.config.electionTicksMin) return true;`,
     replace: `  if (core.promisedAtBoot) return true;`,
+    focus: leased,
   },
   {
     name: "an election is never held again",
@@ -184,6 +153,7 @@ const replication: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: `    core.durability.cut(LogIndex(first.index - 1));\n    core.configurations.cut`,
     replace: `    core.configurations.cut`,
+    focus: ownTails,
   },
   {
     name: "the entry before an append is not compared",
@@ -191,6 +161,7 @@ const replication: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: `!log.matches({ index: message.prevIndex, term: message.prevTerm })) {`,
     replace: `log.last < message.prevIndex) {`,
+    focus: ownTails,
   },
   {
     name: "entries that are there already are not compared",
@@ -212,6 +183,13 @@ const replication: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: `log.commitTo(LogIndex(Math.min(message.commit, last)));`,
     replace: `log.commitTo(LogIndex(Math.min(message.commit, log.last)));`,
+    // A leader that begins just where logs differ cuts off what does, in any case.
+    also: {
+      file: "src/raft/progress.ts",
+      find: `: Math.min(index, hint + 1);`,
+      replace: `: Math.min(index, hint);`,
+    },
+    focus: ownTails,
   },
   {
     name: "a heartbeat tells a commit that the follower may not have",
@@ -219,6 +197,7 @@ const replication: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: `    const commit = LogIndex(Math.min(core.log.commit, peer.match));`,
     replace: `    const { commit } = core.log;`,
+    focus: ownTails,
   },
   {
     name: "a rejected append is taken for an accepted one",
@@ -233,6 +212,7 @@ const replication: readonly Mutant[] = [
     file: "src/raft/leader.ts",
     find: `  if (peer.next > core.log.last || !peer.mayAppend) sendEmpty(core, peer);\n`,
     replace: ``,
+    focus: hushed,
   },
 ];
 
@@ -259,6 +239,7 @@ const reads: readonly Mutant[] = [
     find: `  if (core.config.readMode !== "lease" || leaseBroken) return false;
   return core.now - leaseTick <= core.config.electionTicksMin - 2;`,
     replace: `  return !leaseBroken && leaseTick >= 0;`,
+    focus: leased,
   },
   {
     name: "an answer to an earlier round confirms a later one",

@@ -1,23 +1,9 @@
 // Bugs of what replaces a state or a log, and of the time of leases.
+import { harmed, held, lagging, replaced, slowEnds } from "./corners.ts";
 import type { Mutant } from "./mutant.ts";
 
 const twoSnapshots = "two snapshots close together";
 const deposed = "a deposed leader revokes leases";
-/** Logs that are compacted all the time, and members that lag. */
-const lagging = {
-  compactEntries: 2,
-  load: { thinkUsMax: 50_000, watchClients: 2 },
-  faults: { gapUs: 300_000 },
-} as const;
-/** Disks that are harmed with nearly every crash. */
-const harmed = { disk: { log: "pooled", harm: 1 }, faults: { gapUs: 300_000 } } as const;
-const held = {
-  load: { leaseClients: 8 },
-  leaseCheckpointSec: 1,
-  faults: { gapUs: 300_000 },
-} as const;
-/** Leaders that others have replaced, for as long as such a leader can go on. */
-const replaced = { ...held, members: 3, operator: { gapUs: 0 }, driftMax: 150 } as const;
 
 const snapshots: readonly Mutant[] = [
   {
@@ -111,8 +97,8 @@ const leases: readonly Mutant[] = [
     name: "renewals need no office",
     trap: deposed,
     file: "src/member/leases.ts",
-    find: `    if (this.#provenTerm !== term) return false;`,
-    replace: `    if (this.#provenTerm !== term) return term >= 0;`,
+    find: `    return ageMs <= this.#graceMs;`,
+    replace: `    return ageMs >= 0;`,
     focus: replaced,
   },
   {
@@ -121,7 +107,7 @@ const leases: readonly Mutant[] = [
     file: "src/member/leaseTerm.ts",
     find: `    if (this.#expiring.has(id) || !this.#checkpoints.mayRenew(lease)) return "wait";`,
     replace: `    if (!this.#checkpoints.mayRenew(lease)) return "wait";`,
-    focus: held,
+    focus: slowEnds,
   },
   {
     name: "a renewal does not wait for the checkpoint to go",
@@ -129,7 +115,7 @@ const leases: readonly Mutant[] = [
     file: "src/member/leaseTerm.ts",
     find: `    if (this.#expiring.has(id) || !this.#checkpoints.mayRenew(lease)) return "wait";`,
     replace: `    if (this.#expiring.has(id)) return "wait";`,
-    focus: held,
+    focus: replaced,
   },
 ];
 

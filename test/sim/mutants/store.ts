@@ -146,6 +146,13 @@ const log: readonly Mutant[] = [
     file: "src/storage/logWrite.ts",
     find: `  return next.term === present.term && next.vote === present.vote;`,
     replace: `  return next.term === present.term || next.vote !== present.vote;`,
+    // Raft says it too.
+    also: {
+      file: "src/storage/raftLog.ts",
+      find: `    if (!mustSync && onlyCommitMoves(write`,
+      replace: `    if (onlyCommitMoves(write`,
+    },
+    focus: { disk: { log: "pooled" } },
   },
   {
     name: "a segment is left before it is synced",
