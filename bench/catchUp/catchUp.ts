@@ -6,6 +6,7 @@ import { noLease } from "../../src/base/brand.ts";
 import { encodePutRequest } from "../../src/proto/encodeRequests.ts";
 import { Writer } from "../../src/proto/writer.ts";
 import { GrpcConnection } from "../load/grpcConnection.ts";
+import { usageOf } from "../measure/usage.ts";
 import { callAll, Puts, pause } from "../scale/callers.ts";
 import { Members, type Program } from "./members.ts";
 import { Observer } from "./observer.ts";
@@ -38,6 +39,8 @@ export interface CatchUp {
   readonly elections: number;
   /** Longest time without an answer: who leads, who follows, who catches up. */
   readonly silentMs: readonly [leader: number, follower: number, behind: number];
+  /** CPU time meanwhile, user and system, in the same order. */
+  readonly cpuMs: readonly [leader: number, follower: number, behind: number];
   /** Most memory that is no mapped file, in the same order. */
   readonly anonMiB: readonly [leader: number, follower: number, behind: number];
 }
@@ -98,8 +101,11 @@ async function measure(
     await until("the member that was stopped", () => late.position !== undefined);
     const firstMs = performance.now();
     const isThere = () => (late.position?.applied ?? 0) >= goal;
+    const cpuMs = () => [leads, follows, behind].map((at) => cpuMsOf(members.pid(at)));
+    const cpuMsBefore = cpuMs();
     const putsDuring = await rateOf(puts, () => until("it to catch up", isThere));
     const tookMs = performance.now() - firstMs;
+    const [a = 0, b = 0, c = 0] = cpuMs().map((after, i) => after - (cpuMsBefore[i] ?? 0));
     const { failed } = puts.end();
     const three = [leader, follower, late] as const;
     const triple = (figure: (observer: Observer) => number) =>
@@ -113,6 +119,7 @@ async function measure(
       },
       ...{ putsBefore, putsDuring, failedPuts: failed },
       elections: Math.max(...three.map(({ termCount }) => termCount)) - 1,
+      cpuMs: [a, b, c],
       silentMs: triple(({ silentMsMax }) => silentMsMax),
       anonMiB: triple(({ anonMiBMax }) => anonMiBMax),
     };
@@ -173,6 +180,11 @@ async function putAgain(caller: GrpcConnection, messageOf: () => Uint8Array): Pr
     if (performance.now() > endMs || !why.includes("too many requests")) throw new Error(why);
     await pause(retryMs);
   }
+}
+
+function cpuMsOf(pid: number): number {
+  const { userMs, systemMs } = usageOf([pid]);
+  return userMs + systemMs;
 }
 
 async function rateOf(puts: Puts, act: () => Promise<void>): Promise<number> {

@@ -61,6 +61,7 @@ function linesOf(found: CatchUp): readonly string[] {
       `${(found.startMs / 1000).toFixed(1)} s after its start; the disk alone ${found.diskMibPerSec.toFixed(0)} MiB/s`,
     `puts per second ${found.putsBefore.toFixed(0)} before, ${found.putsDuring.toFixed(0)} meanwhile (${share} %), ${found.failedPuts} failed`,
     `elections ${found.elections}; longest silence of leader / follower / the one behind ${whole(found.silentMs)} ms`,
+    `CPU of the same three ${whole(found.cpuMs)} ms, puts included`,
     `memory at most ${whole(found.anonMiB)} MiB`,
   ];
 }

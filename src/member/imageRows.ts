@@ -69,15 +69,17 @@ export class RowsToChunks {
     return this.#length === imageHeadBytes + chunkBytesMax;
   }
 
-  #add({ table, key, value }: TableRow): void {
-    const row = Buffer.allocUnsafe(rowHeadBytes + key.length + value.length);
-    row[0] = table;
-    row.writeUInt16LE(key.length, 1);
-    row.writeUInt32LE(value.length, 3);
-    row.set(key, rowHeadBytes);
-    row.set(value, rowHeadBytes + key.length);
+  #add(row: TableRow): void {
+    const bytes = rowHeadBytes + row.key.length + row.value.length;
     this.#rowCount++;
-    this.#rest = row;
+    this.#frame ??= Buffer.allocUnsafeSlow(imageHeadBytes + chunkBytesMax);
+    if (this.#length + bytes <= this.#frame.length) {
+      writeRow(this.#frame, this.#length, row);
+      this.#length += bytes;
+      return;
+    }
+    this.#rest = Buffer.allocUnsafe(bytes);
+    writeRow(this.#rest, 0, row);
     this.#takeRest();
   }
 
@@ -100,6 +102,14 @@ export class RowsToChunks {
     this.#digest = crc32c(frame, imageHeadBytes, frame.length, this.#digest);
     return frame;
   }
+}
+
+function writeRow(to: Buffer, at: number, { table, key, value }: TableRow): void {
+  to[at] = table;
+  to.writeUInt16LE(key.length, at + 1);
+  to.writeUInt32LE(value.length, at + 3);
+  to.set(key, at + rowHeadBytes);
+  to.set(value, at + rowHeadBytes + key.length);
 }
 
 function copied(bytes: Buffer, length: number): Buffer {

@@ -3,7 +3,6 @@
 // acknowledgements come when rows are in its store, so the window is also the credit it gives.
 
 import type { MemberId, Term } from "../base/brand.ts";
-import { copyBytes } from "../base/bytes.ts";
 import type { SnapshotMeta } from "../raft/types.ts";
 import { type AckFrame, encodeImageFrame, type RefuseFrame, sealChunk } from "./imageFrames.ts";
 import { RowsToChunks } from "./imageRows.ts";
@@ -11,8 +10,11 @@ import type { StateImage } from "./stateImage.ts";
 
 /** Frames on their way to a peer; they are kept until it has them in its store. */
 export const windowFramesMax = 16;
-/** Frames that one turn hands to the link, and rows that it reads for them. */
-export const framesPerTurnMax = 4;
+/**
+ * Frames that one turn hands to the link, and rows that it reads for them. A put waits for two turns, so
+ * what one of them does for a peer that lags is short (bench catch-up).
+ */
+export const framesPerTurnMax = 1;
 export const rowsPerTurnMax = 1_024;
 /** Ticks without progress until frames are sent again; doubled each time up to the second. */
 export const resendTicksMin = 5;
@@ -31,7 +33,7 @@ export interface SenderPorts {
   readonly transfer: number;
   readonly image: StateImage;
   readonly leaderTerm: Term;
-  /** @returns false when the lane is full. */
+  /** Leaves the bytes as they are. @returns false when the lane is full. */
   readonly sendBulk: (frame: Uint8Array) => boolean;
 }
 
@@ -97,8 +99,7 @@ export class ImageSender {
         if (built !== "built") return built === "more";
       }
       const frame = this.#window[this.#cursor - this.#base];
-      // The link takes the bytes away, but they may have to be sent again.
-      if (frame === undefined || !this.#ports.sendBulk(copyBytes(frame))) return false;
+      if (frame === undefined || !this.#ports.sendBulk(frame)) return false;
       this.#sentBytes += frame.length;
       this.#cursor++;
     }

@@ -10,10 +10,11 @@ export interface PeerLink {
   send(to: MemberId, frame: Uint8Array): void;
   /**
    * Sends one frame of a lane that gives way to all others: it is refused while more than a small part
-   * of what the link takes is on its way.
+   * of what the link takes is on its way. The bytes stay the caller's, who may send them again and
+   * never changes them: a link that gives memory away copies it first.
    *
-   * @returns false when it was refused, or there is no peer: the bytes are the caller's still. Ask again
-   *          when the peer has answered, or with a tick.
+   * @returns false when it was refused, or there is no peer. Ask again when the peer has answered, or
+   *          with a tick.
    */
   sendBulk(to: MemberId, frame: Uint8Array): boolean;
   /** Called for each frame of a peer, in order of arrival; the bytes belong to the callee. */

@@ -5,6 +5,7 @@
 // acknowledged is the backlog; a peer that is stuck or dead lets it fill, and then frames are dropped.
 import type { MessagePort } from "node:worker_threads";
 import type { MemberId } from "../base/brand.ts";
+import { copyBytes } from "../base/bytes.ts";
 import type { LinkCounters, PeerLink } from "./link.ts";
 import { postBytes } from "./postBytes.ts";
 
@@ -119,13 +120,18 @@ class Lane {
 
   /** @returns false when the backlog is too full for a frame of this kind. */
   sendBulk(frame: Uint8Array): boolean {
-    return this.#sendWithin(this.#limits.bulkBacklogBytesMax, frame);
+    return this.#sendWithin(this.#limits.bulkBacklogBytesMax, frame, copyBytes);
   }
 
-  #sendWithin(backlogBytesMax: number, frame: Uint8Array): boolean {
+  /** @param owned makes memory that may be given away. */
+  #sendWithin(
+    backlogBytesMax: number,
+    frame: Uint8Array,
+    owned = (bytes: Uint8Array): Uint8Array => bytes,
+  ): boolean {
     if (this.#sentBytes - this.#acknowledgedBytes > backlogBytesMax) return false;
     this.#sentBytes += costBytes(frame);
-    postBytes(this.#port, frame);
+    postBytes(this.#port, owned(frame));
     return true;
   }
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { LogIndex, MemberId, Term } from "../../src/base/brand.ts";
+import { copyBytes } from "../../src/base/bytes.ts";
 import {
   decodeImageFrame,
   encodeImageFrame,
@@ -70,7 +71,7 @@ function worldWith(
     image: { meta, rows: slow(source.pin()) },
     leaderTerm: Term(2),
     sendBulk: (frame) => {
-      if (!world.laneFull) toPeer.push(frame);
+      if (!world.laneFull) toPeer.push(copyBytes(frame));
       return !world.laneFull;
     },
   });

@@ -1,5 +1,7 @@
 // Frames between members: late, lost, doubled, overtaken, and cut off one way or both.
+
 import type { MemberId } from "../../src/base/brand.ts";
+import { copyBytes } from "../../src/base/bytes.ts";
 import type { Prng } from "../../src/base/prng.ts";
 import { describeMessage } from "../../src/raft/describe.ts";
 import { decodeFrame, FrameKind, frameKind } from "../../src/transport/frame.ts";
@@ -59,7 +61,7 @@ export class Network {
       },
       sendBulk: (to, bytes) => {
         this.#parts.sites.pass(from, "link.send");
-        this.#send(from, to, bytes);
+        this.#send(from, to, copyBytes(bytes));
         return true;
       },
       onFrame: undefined,

@@ -1,5 +1,7 @@
 // Members of one cluster in one thread, joined by queues that the test turns: no clock, no threads.
+
 import { LogIndex, MemberId } from "../../src/base/brand.ts";
+import { copyBytes } from "../../src/base/bytes.ts";
 import { silentLog } from "../../src/base/ports.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { bootMember } from "../../src/member/boot.ts";
@@ -98,7 +100,7 @@ export class LocalCluster {
     const link: PeerLink = {
       send: (to, bytes) => void this.#frames.push({ from: id, to, bytes }),
       sendBulk: (to, bytes) => {
-        this.#frames.push({ from: id, to, bytes });
+        this.#frames.push({ from: id, to, bytes: copyBytes(bytes) });
         return true;
       },
       onFrame: undefined,
