@@ -2,6 +2,7 @@
 // Process entry: settings, cluster, what the user sees, and the order of leaving.
 import { lookup, resolveSrv } from "node:dns/promises";
 import { readFileSync } from "node:fs";
+import { etcdVersion } from "./api/maintenance.ts";
 import { silentLog } from "./base/ports.ts";
 import { tuneHeapOfThreads } from "./base/system.ts";
 import { Cluster, type MemberNotice } from "./cluster/cluster.ts";
@@ -10,9 +11,10 @@ import { SoloMember, type SoloOptions } from "./cluster/solo.ts";
 import { discoverMembers } from "./cluster/srvDiscovery.ts";
 import { StartError } from "./cluster/startError.ts";
 import {
+  asksVersion,
   command,
   type DevConfig,
-  hasOnlyFlags,
+  isForEtcd,
   type MemberProcessConfig,
 } from "./config/command.ts";
 import { ConfigError } from "./config/configError.ts";
@@ -203,10 +205,18 @@ function complain(text: string): void {
   process.stderr.write(`quorlet: ${text}\n`);
 }
 
+/** The second line is what scripts look for. */
+function printVersions(): void {
+  const file = new URL("../../package.json", import.meta.url);
+  const { version }: { readonly version: string } = JSON.parse(readFileSync(file, "utf8"));
+  console.log(`quorlet Version: ${version}\netcd Version: ${etcdVersion}`);
+}
+
 tuneHeapOfThreads();
 try {
   const args = process.argv.slice(2);
-  if (hasOnlyFlags(args)) await runServe(args);
+  if (asksVersion(args)) printVersions();
+  else if (isForEtcd(args, process.env)) await runServe(args);
   else
     await command({
       dev: runDev,

@@ -86,10 +86,19 @@ export function command(commands: Commands): Command {
   return program;
 }
 
-/** True for a command line of `etcd` with nothing but the name of the program changed. */
-export function hasOnlyFlags(args: readonly string[]): boolean {
-  const [first = ""] = args;
+/**
+ * True for a command line of `etcd` with nothing but the name of the program changed; without a word
+ * where variables say everything, as in a compose file.
+ */
+export function isForEtcd(args: readonly string[], environment: NodeJS.ProcessEnv): boolean {
+  const [first] = args;
+  if (first === undefined) return Object.keys(environment).some((name) => name.startsWith("ETCD_"));
   return first.startsWith("-") && !["-h", "--help"].includes(first);
+}
+
+/** etcd's way to ask, too. */
+export function asksVersion(args: readonly string[]): boolean {
+  return args.length === 1 && ["--version", "-version"].includes(args[0] ?? "");
 }
 
 function addServe(program: Command, commands: Commands): void {

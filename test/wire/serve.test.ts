@@ -74,7 +74,7 @@ test("one member by variables alone, with TLS and client certificates", {
   const [client = 0, peer = 0, plain = 0] = await freePorts(3);
   const child = new Child({
     command: process.execPath,
-    args: [serverEntry, "serve"],
+    args: [serverEntry],
     env: {
       ETCD_DATA_DIR: join(folder, "data"),
       ETCD_LISTEN_CLIENT_URLS: `https://127.0.0.1:${client},http://127.0.0.1:${plain}`,
@@ -116,4 +116,11 @@ test("a mistake is one line and etcd's exit code", async () => {
     assert.match(child.output, line);
     assert.equal(child.output.split("\n").length, 1, child.output);
   }
+});
+
+test("it tells its version as etcd does", async () => {
+  const child = new Child({ command: process.execPath, args: [serverEntry, "--version"] });
+  await child.line({ pattern: /^quorlet Version: \d+\.\d+\.\d+$/, timeoutMs: startTimeoutMs });
+  await child.line({ pattern: /^etcd Version: 3\.5\.\d+$/, timeoutMs: startTimeoutMs });
+  assert.equal(await child.ended({ timeoutMs: startTimeoutMs }), "ended with 0");
 });
