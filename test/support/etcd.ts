@@ -43,19 +43,22 @@ export interface EtcdOptions {
 export class Etcd implements RunningCluster {
   readonly name: string;
   readonly endpoints: readonly string[];
-  readonly #children: readonly Child[];
+  readonly #children: Child[];
   readonly #folder: string;
+  /** Binary, and the members that the cluster began with. */
+  readonly #begun: { readonly path: string; readonly cluster: string };
 
   private constructor(
     name: string,
     endpoints: readonly string[],
-    children: readonly Child[],
-    folder: string,
+    children: Child[],
+    { folder, ...begun }: { folder: string; path: string; cluster: string },
   ) {
     this.name = name;
     this.endpoints = endpoints;
     this.#children = children;
     this.#folder = folder;
+    this.#begun = begun;
   }
 
   /** @throws with the output of the members when they are not ready in time. */
@@ -76,6 +79,7 @@ export class Etcd implements RunningCluster {
     const endpoint = (i: number) => `127.0.0.1:${ports[2 * i]}`;
     const numbers = [...Array(members).keys()];
     const folder = mkdtempSync(join(tmpdir(), "quorlet-etcd-"));
+    const cluster = numbers.map((n) => `m${n}=${peer(n)}`).join(",");
     const children = numbers.map(
       (i) =>
         new Child({
@@ -85,12 +89,14 @@ export class Etcd implements RunningCluster {
             ...["--listen-client-urls", `http://${endpoint(i)}`],
             ...["--advertise-client-urls", `http://${endpoint(i)}`],
             ...["--listen-peer-urls", peer(i), "--initial-advertise-peer-urls", peer(i)],
-            ...["--initial-cluster", numbers.map((n) => `m${n}=${peer(n)}`).join(",")],
+            ...["--initial-cluster", cluster],
             ...["--logger", "zap", "--log-outputs", "stderr", ...flags],
           ],
         }),
     );
-    const etcd = new Etcd(`etcd ${binary.version}`, numbers.map(endpoint), children, folder);
+    const etcd = new Etcd(`etcd ${binary.version}`, numbers.map(endpoint), children, {
+      ...{ folder, path: binary.path, cluster },
+    });
     try {
       const pattern = /ready to serve client requests/;
       await Promise.all(children.map((c) => c.line({ pattern, timeoutMs: startTimeoutMs })));
@@ -99,6 +105,30 @@ export class Etcd implements RunningCluster {
       await etcd.kill9();
       throw error;
     }
+  }
+
+  /** A member that may be added, and how it is started then. */
+  async plan(): Promise<{ name: string; peerUrl: string; run: () => Promise<unknown> }> {
+    const [client, peer] = await freePorts(2);
+    const name = `m${this.#children.length + 1}`;
+    const peerUrl = `http://127.0.0.1:${peer}`;
+    const run = (): Promise<unknown> => {
+      const clientUrl = `http://127.0.0.1:${client}`;
+      const child = new Child({
+        command: this.#begun.path,
+        args: [
+          ...["--name", name, "--data-dir", join(this.#folder, name)],
+          ...["--listen-client-urls", clientUrl, "--advertise-client-urls", clientUrl],
+          ...["--listen-peer-urls", peerUrl, "--initial-advertise-peer-urls", peerUrl],
+          ...["--initial-cluster", `${this.#begun.cluster},${name}=${peerUrl}`],
+          ...["--initial-cluster-state", "existing", "--logger", "zap", "--log-outputs", "stderr"],
+        ],
+      });
+      this.#children.push(child);
+      // A learner serves next to nothing, but it says that it does.
+      return child.line({ pattern: /ready to serve client requests/, timeoutMs: startTimeoutMs });
+    };
+    return { name, peerUrl, run };
   }
 
   get pids(): readonly number[] {

@@ -19,14 +19,28 @@ interface Said {
   readonly text: string;
 }
 
+interface Planned {
+  readonly name: string;
+  readonly peerUrl: string;
+  /** Resolves when it serves. */
+  readonly run: () => Promise<unknown>;
+}
+
 /** One cluster under the client's hand. */
 class Subject {
   readonly #binary: EtcdctlBinary;
-  endpoints: readonly string[];
+  readonly endpoints: readonly string[];
+  /** Who may be added, and how it is started then. */
+  readonly plan: () => Promise<Planned>;
 
-  constructor(binary: EtcdctlBinary, endpoints: readonly string[]) {
+  constructor(
+    binary: EtcdctlBinary,
+    endpoints: readonly string[],
+    plan: () => Promise<Planned> = () => Promise.reject(new Error("nobody joins")),
+  ) {
     this.#binary = binary;
     this.endpoints = endpoints;
+    this.plan = plan;
   }
 
   async say(...args: readonly string[]): Promise<Said> {
@@ -118,12 +132,68 @@ async function play(subject: Subject): Promise<Readonly<Record<string, Said>>> {
   );
   told["remove it"] = await subject.say("member", "remove", learner.id);
   told["remove it again"] = await subject.say("member", "remove", learner.id);
+  await promoteOne(subject, told);
   const leader = await subject.leader();
   told["lead to a stranger"] = await subject.say("move-leader", "abcdef");
   told["lead to itself"] = await subject.say("move-leader", leader.id);
   told["lead to another"] = await subject.say("move-leader", leader.other);
   told["the list"] = await subject.say("member", "list");
+  for (const args of [
+    ["member", "list"],
+    ["endpoint", "status", "--cluster"],
+  ]) {
+    for (const form of ["table", "json"]) {
+      const { ok, text } = await subject.say(...args, "-w", form);
+      told[`${args.join(" ")} as ${form}`] = {
+        ok,
+        text: form === "table" ? cells(text) : shape(text),
+      };
+    }
+  }
   return told;
+}
+
+/** A learner that comes, catches up and becomes a voter. */
+async function promoteOne(subject: Subject, told: Record<string, Said>): Promise<void> {
+  const { name, peerUrl, run } = await subject.plan();
+  const add = ["member", "add", name, `--peer-urls=${peerUrl}`, "--learner"];
+  told["add one that comes"] = await subject.sayWhenHealthy(...add);
+  await run();
+  const id = (await subject.members()).find((member) => member.learner)?.id ?? "";
+  const endMs = performance.now() + waitMsMax;
+  let said = await subject.say("member", "promote", id);
+  while (/in sync with leader/.test(said.text) && performance.now() < endMs) {
+    said = await subject.say("member", "promote", id);
+  }
+  told["promote one that caught up"] = said;
+  told["promote it again"] = await subject.say("member", "promote", id);
+}
+
+/** Heads as they are; of every row what does not depend on the moment, in order of that. */
+function cells(table: string): string {
+  const rows = table
+    .split("\n")
+    .filter((line) => /^[|│]/.test(line))
+    .map((line) => line.split(/[|│]/).map((cell) => cell.trim().replace(/^m\d$/, "NAME")));
+  const [head = [], ...rest] = rows.map((row) =>
+    row.map((cell) => cell.replace(/^\d+(\.\d+)?( [kM]?B)?$/, "N")).join(" | "),
+  );
+  assert.ok(rest.length > 2, table);
+  return [head, ...rest.sort()].join("\n");
+}
+
+/** Names and kinds of everything; numbers and texts differ from cluster to cluster. */
+function shape(json: string): string {
+  const texts = new Set<string>();
+  const walk = (value: unknown, path: string): void => {
+    if (typeof value === "object" && value !== null) {
+      for (const [key, inner] of Object.entries(value)) {
+        walk(inner, Array.isArray(value) ? `${path}[]` : `${path}.${key}`);
+      }
+    } else texts.add(`${path}: ${path.endsWith("ersion") ? value : typeof value}`);
+  };
+  walk(JSON.parse(json), "");
+  return [...texts].sort().join("\n");
 }
 
 suite("the stock client", { skip: !isModern && noEtcdctlReason }, () => {
@@ -134,11 +204,17 @@ suite("the stock client", { skip: !isModern && noEtcdctlReason }, () => {
     await using ours = await MemberProcesses.start(3);
     const endpoints = ours.names.map((name) => ours.member(name).endpoint);
     const [want, got] = await Promise.all([
-      play(new Subject(newest, etcd.endpoints)),
-      play(new Subject(newest, endpoints)),
+      play(new Subject(newest, etcd.endpoints, () => etcd.plan())),
+      play(
+        new Subject(newest, endpoints, async () => {
+          const planned = await ours.plan();
+          return { ...planned, run: () => ours.run(planned.name) };
+        }),
+      ),
     ]);
     for (const [step, said] of Object.entries(want)) {
       if (step === "the list") continue;
+      assert.ok(!/^(member list|endpoint status)/.test(step) || said.ok, `${step}: ${said.text}`);
       assert.deepEqual(got[step], said, step);
     }
     assert.equal(
