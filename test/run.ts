@@ -1,5 +1,7 @@
 // The test command: lists the test files, hands them to Node's own runner, says what was left out.
-//   tsx test/run.ts [part-of-a-path ...] [--rewrite] [--seed N]
+//   node .build/test/run.js [part-of-a-path ...] [--rewrite] [--seed N]
+// Built, it runs what is built: three threads of a cluster start several times faster than through tsx.
+// `tsx test/run.ts` does the same with the source as it is.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,6 +18,10 @@ interface Skipped {
   readonly name: string;
   readonly reason: string;
 }
+
+const isBuilt = import.meta.filename.endsWith(".js");
+/** How the runner and every test process are started. */
+const nodeFlags = isBuilt ? ["--enable-source-maps"] : ["--import", "tsx"];
 
 process.exitCode = await main();
 
@@ -43,6 +49,7 @@ function testFiles(filters: readonly string[]): readonly string[] {
     .filter((path) => path.endsWith(".test.ts"))
     .map((path) => join("test", path))
     .filter((path) => filters.length === 0 || filters.some((part) => path.includes(part)))
+    .map((path) => (isBuilt ? join(".build", path.replace(/ts$/, "js")) : path))
     .sort();
 }
 
@@ -53,8 +60,7 @@ async function runFiles(files: readonly string[], env: NodeJS.ProcessEnv): Promi
   try {
     const code = await runNode(
       [
-        "--import",
-        "tsx",
+        ...nodeFlags,
         "--test",
         `--test-concurrency=${concurrentFilesMax}`,
         `--test-timeout=${fileTimeoutMs}`,

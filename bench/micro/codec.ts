@@ -1,6 +1,7 @@
 // The hand-written codecs against protobufjs over the same .proto files: nanoseconds and ratio.
 //   tsx bench/micro/codec.ts [iterations]
 import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
 import { noLease } from "../../src/base/brand.ts";
@@ -176,16 +177,18 @@ function encoded(type: protobuf.Type, fields: object): Buffer {
 
 /** @returns a look-up that is done once per name. */
 function definitions(): (name: string) => protobuf.Type {
-  const folder = fileURLToPath(new URL("../../src/proto/", import.meta.url));
-  const root = new protobuf.Root();
-  root.resolvePath = (_origin, target) => folder + target;
-  root.loadSync(
+  // What is built lies one folder deeper; the definitions are not built.
+  const root = import.meta.filename.endsWith(".js") ? "../../.." : "../..";
+  const folder = join(import.meta.dirname, root, "src/proto/");
+  const types = new protobuf.Root();
+  types.resolvePath = (_origin, target) => folder + target;
+  types.loadSync(
     readdirSync(folder).filter((name) => name.endsWith(".proto")),
     { keepCase: true },
   );
   const found = new Map<string, protobuf.Type>();
   return (name) => {
-    const type = found.get(name) ?? root.lookupType(name);
+    const type = found.get(name) ?? types.lookupType(name);
     found.set(name, type);
     return type;
   };

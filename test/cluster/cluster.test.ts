@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import { Cluster, EtcdError, type MemberNotice } from "../../src/quorlet.ts";
+import { projectRoot } from "../support/paths.ts";
 
 function temporaryDir(): Disposable & { readonly path: string } {
   const path = mkdtempSync(join(tmpdir(), "quorlet-cluster-"));
@@ -121,7 +122,7 @@ test("a directory in use, of another size, or not ours is one clear line each", 
 
 test("a closed cluster refuses its clients and leaves no handle open", () => {
   const script = `
-    import { Cluster } from ${JSON.stringify(join(import.meta.dirname, "../../src/quorlet.ts"))};
+    import { Cluster } from ${JSON.stringify(join(projectRoot, "src/quorlet.ts"))};
     const cluster = await Cluster.start({ members: 3 });
     const client = cluster.client();
     await client.put("k", "v");

@@ -6,11 +6,11 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { MemberId } from "../../src/base/brand.ts";
 import { claimDataDir, type DataMarker, inspectDataDir } from "../../src/storage/dataDir.ts";
 import { DataDirError } from "../../src/storage/dataDirError.ts";
 import { type LockKind, lockDirectory } from "../../src/storage/dataDirLock.ts";
+import { nodeArgs } from "../support/paths.ts";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "quorlet-data-"));
 after(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -255,13 +255,13 @@ test("of many claims at once one succeeds", async () => {
   for (const { value } of won) await value.release();
 });
 
-const child = fileURLToPath(new URL("./lockChild.ts", import.meta.url));
+const child = nodeArgs(new URL("./lockChild.ts", import.meta.url));
 
 for (const kind of ["socket", "file"] satisfies LockKind[]) {
   test(`another process keeps it until it is killed: ${kind}`, async () => {
     const directory = freshPath();
     fs.mkdirSync(directory);
-    const holder = spawn(process.execPath, ["--import", "tsx", child, directory, kind], {
+    const holder = spawn(process.execPath, [...child, directory, kind], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     await once(holder.stdout, "data");

@@ -10,6 +10,7 @@ import { Worker } from "node:worker_threads";
 import { type Engine, type EngineBatch, Table } from "../../src/storage/engine.ts";
 import { EngineFault } from "../../src/storage/engineFault.ts";
 import { LmdbEngine, pagedRowsMin } from "../../src/storage/lmdb.ts";
+import { runnable } from "../support/paths.ts";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "quorlet-lmdb-"));
 after(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -171,7 +172,7 @@ test("a full disk is a fault", async (t) => {
 test("a thread that ended without closing leaves nothing behind", async () => {
   const directory = path.join(folder, "thread");
   for (let life = 0; life < 2; life++) {
-    const url = new URL("./engineWorker.mjs", import.meta.url);
+    const url = runnable(new URL("./engineWorker.mjs", import.meta.url));
     const worker = new Worker(url, { workerData: directory });
     const [message] = await once(worker, "message");
     assert.equal(message, "written");

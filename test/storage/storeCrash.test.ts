@@ -5,17 +5,17 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { LogIndex, Term } from "../../src/base/brand.ts";
 import { type Engine, Table } from "../../src/storage/engine.ts";
 import { type HomeStep, openLmdbHome } from "../../src/storage/lmdbHome.ts";
 import type { StoreMoment } from "../../src/storage/storeHome.ts";
 import { Child } from "../support/child.ts";
+import { nodeArgs } from "../support/paths.ts";
 import { homeOptions } from "./storeFixture.ts";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "quorlet-crash-"));
 after(() => fs.rmSync(folder, { recursive: true, force: true }));
-const childFile = fileURLToPath(new URL("./storeCrashChild.ts", import.meta.url));
+const crashing = nodeArgs(new URL("./storeCrashChild.ts", import.meta.url));
 
 const beginning: StoreMoment = { index: LogIndex(0), term: Term(0) };
 const image: StoreMoment = { index: LogIndex(9), term: Term(1) };
@@ -35,7 +35,7 @@ const deaths: readonly { at: HomeStep; logBase: StoreMoment; want: "old" | "new"
 for (const [i, { at, logBase, want }] of deaths.entries()) {
   test(`killed when ${at}, log behind ${logBase.index}: the ${want} store`, async () => {
     const directory = path.join(folder, `${i}`, "store");
-    const args = ["--import", "tsx", childFile, directory, at];
+    const args = [...crashing, directory, at];
     const child = new Child({ command: process.execPath, args });
     assert.equal(await child.ended({ timeoutMs: 60_000 }), "ended with SIGKILL", child.output);
     // Twice: the first start may not leave anything for the second to stumble over.

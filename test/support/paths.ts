@@ -9,6 +9,19 @@ export const projectRoot: string = findRoot(dirname(fileURLToPath(import.meta.ur
 /** Compiled entry of the server; there after `npm run build`. */
 export const serverEntry: string = join(projectRoot, ".build/src/main.js");
 
+const isBuilt = import.meta.filename.endsWith(".js");
+
+/** The file itself, or what was built of it where the caller is built as well. */
+export function runnable(source: URL): URL {
+  return isBuilt ? new URL(source.href.replace(/\.(ts|mjs)$/, ".js")) : source;
+}
+
+/** Arguments by which Node runs a TypeScript file, or what was built of it. */
+export function nodeArgs(source: URL): readonly string[] {
+  const file = fileURLToPath(runnable(source));
+  return isBuilt ? [file] : ["--import", "tsx", file];
+}
+
 function findRoot(folder: string): string {
   if (existsSync(join(folder, "package.json"))) return folder;
   const parent = dirname(folder);
