@@ -6,6 +6,7 @@ import { machineFacts } from "../measure/machine.ts";
 import { type BenchOptions, count, loadFlags } from "../options.ts";
 import { machineLine } from "../report/table.ts";
 import { openTarget, type Target } from "../targets/target.ts";
+import { compaction, longRanges } from "./history.ts";
 import { leaseEnds, leaseMemory } from "./leases.ts";
 import { idleWatchers } from "./watchers.ts";
 
@@ -30,6 +31,8 @@ const verbs: Readonly<Record<string, { measure: Measure; preset: number; text: s
   "scale-leases": { measure: leaseMemory, preset: 100_000, text: "memory of live leases" },
   "scale-expiry": { measure: leaseEnds, preset: 50_000, text: "leases that end at once" },
   "scale-watchers": { measure: idleWatchers, preset: 100_000, text: "idle watchers" },
+  "scale-compaction": { measure: compaction, preset: 1_000_000, text: "history that goes at once" },
+  "scale-range": { measure: longRanges, preset: 100_000, text: "ranges over many keys" },
 };
 
 export function addScale(program: Command): void {

@@ -1,13 +1,18 @@
 // Compaction: the new floor holds at once, the rows below it go in bounded steps. One pass visits all
-// keys in order; a compaction that arrives meanwhile is taken up by the next pass.
+// keys in order, then deletes what it found in the order of revisions; a compaction that arrives meanwhile
+// is taken up by the next pass.
 import { emptyBytes, type Span } from "../base/bytes.ts";
 import { errCompacted, errFutureRevision } from "../base/errors.ts";
+import { DeadRows } from "./deadRows.ts";
 import { noKey } from "./keyTable.ts";
 import type { Revisions } from "./revisions.ts";
 import type { StoreState } from "./state.ts";
 
-/** Deleted rows that wait for a batch; a step that reaches it does nothing until they are taken. */
-export const deletionsMax = 20_000;
+/**
+ * Deleted rows that wait for a batch; a step that reaches it does nothing until they are taken. Puts go
+ * on beside: a batch leaves every 40 ms, and handing one over is a stall.
+ */
+export const deletionsMax = 2_000;
 
 /** Dropped revisions of one key: from `next` up to `end`. */
 interface Dropped {
@@ -19,6 +24,7 @@ interface Dropped {
 export class Compaction {
   readonly #state: StoreState;
   #dropped: Dropped[] = [];
+  readonly #dead = new DeadRows();
   /** The revision of the pass under way; undefined between passes. */
   #pass: number | undefined = undefined;
   /** The pass goes on at the first key from here on. */
@@ -55,18 +61,19 @@ export class Compaction {
     const state = this.#state;
     if (this.done) return false;
     this.#pass ??= this.#begin();
-    let units = this.#deleteDropped(unitsMax);
+    let units = this.#noteDropped(unitsMax);
     while (units < unitsMax && this.#dropped.length === 0) {
       const visited = this.#visitKeys(unitsMax - units, this.#pass);
-      units += visited + this.#deleteDropped(unitsMax - units);
-      if (visited === 0) {
-        state.swept = this.#pass;
-        state.dirty = true;
-        this.#pass = undefined;
-        return !this.done;
-      }
+      if (visited === 0) break;
+      units += visited + this.#noteDropped(unitsMax - units);
     }
-    return state.deletions.length < 2 * deletionsMax;
+    if (units >= unitsMax || this.#dropped.length > 0) return true;
+    this.#deleteDead(unitsMax - units);
+    if (this.#dead.count > 0) return state.deletions.length < 2 * deletionsMax;
+    state.swept = this.#pass;
+    state.dirty = true;
+    this.#pass = undefined;
+    return !this.done;
   }
 
   #begin(): number {
@@ -74,22 +81,27 @@ export class Compaction {
     return this.#state.compacted;
   }
 
-  /** Turns dropped revisions into deletions. @returns how many. */
-  #deleteDropped(max: number): number {
-    const { rows, deletions } = this.#state;
+  /** Takes note of dropped revisions. @returns how many. */
+  #noteDropped(max: number): number {
     let count = 0;
-    while (count < max && deletions.length < 2 * deletionsMax) {
+    for (; count < max; count++) {
       const dropped = this.#dropped.at(-1);
       if (dropped === undefined) break;
-      const main = dropped.revisions.main(dropped.next);
-      const sub = dropped.revisions.sub(dropped.next);
-      if (!rows.recent.drop(main, sub)) deletions.push(main, sub);
+      const { revisions, next } = dropped;
+      this.#dead.add(revisions.main(next), revisions.sub(next));
       dropped.next++;
       if (dropped.next >= dropped.end) this.#dropped.pop();
-      count++;
     }
-    this.#state.counters.compactedRows += count;
     return count;
+  }
+
+  /** Turns dead rows into deletions, as many as may wait. */
+  #deleteDead(max: number): void {
+    const { rows, deletions, counters } = this.#state;
+    const room = deletionsMax - deletions.length / 2;
+    counters.compactedRows += this.#dead.take(Math.min(max, room), (main, sub) => {
+      if (!rows.recent.drop(main, sub)) deletions.push(main, sub);
+    });
   }
 
   /** Compacts the next keys. @returns how many; 0 at the end of the pass. */

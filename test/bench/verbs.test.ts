@@ -54,6 +54,8 @@ test("each verb measures a running cluster", async () => {
   const where = ["--endpoints", server.endpoints.join(","), "--pids", server.pids.join(",")];
   const few = ["--count", "30", "--warmup", "3", "--clients", "2", "--ms", "50", ...where];
   assert.match(await bench("scale-leases", ...few), /30 live leases.*\n.* bytes each/);
+  assert.match(await bench("scale-compaction", ...few), /30 revisions compacted.*\nputs beside, 2/);
+  assert.match(await bench("scale-range", ...few), /a range of 30 keys.*\nslowest put/);
   assert.match(await bench("scale-watchers", ...few), /30 idle watchers.*\n.* bytes each\nputs, 2/);
   const rows = [
     { args: ["put"], done: 40 },

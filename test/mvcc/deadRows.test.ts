@@ -1,0 +1,34 @@
+// Dead revisions: given out once each, in order, in steps of any length.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Prng } from "../../src/base/prng.ts";
+import { DeadRows } from "../../src/mvcc/deadRows.ts";
+
+test("dead rows are given out once, ascending by main revision", () => {
+  const seed = Date.now() % 1_000_000;
+  const random = new Prng(seed);
+  const dead = new DeadRows();
+  for (let round = 0; round < 4; round++) {
+    const want = new Set<string>();
+    const base = random.integer(2) * 2 ** 40;
+    for (let i = 0; i < 3000; i++) {
+      const main = base + random.integer(3 * 65_536);
+      const sub = random.oneIn(3) ? random.integer(4) : 0;
+      const name = `${main}.${sub}`;
+      if (want.has(name)) continue;
+      want.add(name);
+      dead.add(main, sub);
+    }
+    assert.equal(dead.count, want.size, `seed ${seed}`);
+    const got: string[] = [];
+    let last = 0;
+    const give = (main: number, sub: number): void => {
+      assert.ok(main >= last, `seed ${seed}: ${main} after ${last}`);
+      last = main;
+      got.push(`${main}.${sub}`);
+    };
+    while (dead.take(1 + random.integer(200), give) > 0);
+    assert.equal(dead.count, 0);
+    assert.deepEqual(got.sort(), [...want].sort(), `seed ${seed}`);
+  }
+});
