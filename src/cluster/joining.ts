@@ -59,16 +59,17 @@ async function joining(wanted: WantedMember): Promise<PlannedMember> {
   const { name } = wanted;
   const own = urlsOf(wanted).map(linkUrl);
   const others = wanted.members.filter((member) => member.name !== name);
+  // Stock clients add members by http URLs only: as a link, that is the same as ws.
+  const isOwn = (url: string): boolean => own.includes(linkUrl(url));
+  const selfIn = (seed: ClusterSeed) => seed.members.find(({ peerUrls }) => peerUrls.some(isOwn));
   const running = await askAll(
     others.flatMap(({ peerUrls }) => peerUrls),
-    wanted.tls,
+    { tls: wanted.tls, isBest: (seed) => selfIn(seed) !== undefined },
   );
   if (running === undefined) {
     throw new StartError(`no member of the initial cluster says who is in the cluster`);
   }
-  // Stock clients add members by http URLs only: as a link, that is the same as ws.
-  const isOwn = (url: string): boolean => own.includes(linkUrl(url));
-  const self = running.members.find(({ peerUrls }) => peerUrls.some(isOwn));
+  const self = selfIn(running);
   if (self === undefined) {
     throw new StartError(
       `the cluster does not know ${urlsOf(wanted).join()}: add the member first, then start it`,
@@ -93,7 +94,7 @@ async function rejoining(
   const others = members.filter((member) => member.name !== name);
   const running = await askAll(
     others.flatMap(({ peerUrls }) => peerUrls),
-    wanted.tls,
+    { tls: wanted.tls, isBest: () => true },
   );
   const known = running?.clusterId === clusterId ? running.members : [];
   return { seed: { clusterId, members: [...known.filter((one) => one.id !== id), self] }, self };
@@ -102,16 +103,23 @@ async function rejoining(
 const urlsOf = ({ name, members }: WantedMember): readonly string[] =>
   members.find((member) => member.name === name)?.peerUrls ?? [];
 
-/** The first answer; undefined when there is none. */
+/**
+ * The first of the best answers, else the first at all: a member that lags does not know yet who was
+ * added. Undefined when nobody answers.
+ */
 async function askAll(
   urls: readonly string[],
-  tls: PeerTls | undefined,
+  { tls, isBest }: { tls: PeerTls | undefined; isBest: (seed: ClusterSeed) => boolean },
 ): Promise<ClusterSeed | undefined> {
   const answers = urls.map(async (url) => {
     const members = parseMembers(JSON.parse(await askForMembers(url, tls)));
     return members ?? Promise.reject(new Error(`${url} says nothing about members`));
   });
-  return Promise.any(answers).catch(() => undefined);
+  const best = answers.map(async (answer) => {
+    const seed = await answer;
+    return isBest(seed) ? seed : Promise.reject(new Error("another one may know more"));
+  });
+  return Promise.any(best).catch(() => Promise.any(answers).catch(() => undefined));
 }
 
 /** @returns undefined for anything but what a member says. */
