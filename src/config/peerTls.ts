@@ -1,20 +1,11 @@
 // etcd's --peer-… flags for TLS between members.
+import type { MeshDoor } from "../cluster/protocol.ts";
 import { ConfigError } from "./configError.ts";
 import type { Settings } from "./settings.ts";
 import type { ServerUrl } from "./urls.ts";
 
-/** Paths of PEM files; see transport/peerTls.ts. */
-export interface PeerTlsConfig {
-  readonly certFile?: string;
-  readonly keyFile?: string;
-  readonly clientCertFile?: string;
-  readonly clientKeyFile?: string;
-  readonly trustedCaFile?: string;
-  readonly clientCertAuth?: boolean;
-  readonly crlFile?: string;
-  readonly allowedCn?: string;
-  readonly allowedHostname?: string;
-}
+/** Paths of PEM files. */
+export type PeerTlsConfig = Exclude<NonNullable<MeshDoor["tls"]>, "auto">;
 
 /** @returns undefined when nothing is said. @throws {ConfigError} in etcd's words. */
 export function peerTlsOf(

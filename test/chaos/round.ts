@@ -1,11 +1,9 @@
 // One seed on the running cluster: load and faults, then healing, then everything is judged.
 import { setTimeout as wait } from "node:timers/promises";
 import { Prng } from "../../src/base/prng.ts";
-import { checkRegisters } from "../sim/registerCalls.ts";
 import { check } from "../sim/violation.ts";
 import { type Call, isSamePair, type KeySpace, keySpace } from "./call.ts";
 import type { Members } from "./checkers/members.ts";
-import { checkRevisions } from "./checkers/revisions.ts";
 import type { Settled } from "./checkers/settled.ts";
 import { checkWatch } from "./checkers/watches.ts";
 import type { ClusterHandle } from "./clusterHandle.ts";
@@ -14,15 +12,11 @@ import { Load } from "./load.ts";
 import { memberNames } from "./orders.ts";
 import type { Past, Probe } from "./probe.ts";
 import { describeStep, drawSchedule, faultsMs, type Kind, type Step } from "./schedule.ts";
+import { goesOn, judgeHistory, keyCount, pollMs } from "./verdict.ts";
 import { Watcher } from "./watcher.ts";
 
-const keyCount = 6;
-/** Answers that clients get after the healing before they stop: the cluster goes on, not only up. */
-const answersAfterHealing = 30;
-const goOnMsMax = 30_000;
 /** From the last write until all watchers have heard of it. */
 const watchMsMax = 30_000;
-const pollMs = 5;
 
 export interface RoundParts {
   readonly cluster: ClusterHandle;
@@ -182,40 +176,20 @@ class Round {
     await probe.awaitAll();
     this.#healMs = this.#nowMs() - fromMs;
     this.#protocol.push(`${Math.round(fromMs)} to ${Math.round(this.#nowMs())} ms: heal (${whom})`);
-    const wanted = load.answered + answersAfterHealing;
-    while (load.answered < wanted) {
-      const waitedMs = this.#nowMs() - fromMs;
-      if (waitedMs > goOnMsMax)
-        throw new Error(`clients get no answers ${waitedMs} ms after healing`);
-      await wait(pollMs);
-    }
+    await goesOn(load);
   }
 
   async #judge(load: Load, floor: number): Promise<void> {
     const { cluster, probe, settled } = this.#parts;
     const [accident] = cluster.accidents;
     check(accident === undefined, "accidents", () => accident ?? "");
-    const last = await probe.awaitAll();
-    check(
-      last >= load.revisionMax,
-      "revisions",
-      () => `the members are at ${last}, clients were told of ${load.revisionMax}`,
-    );
+    const last = await judgeHistory({
+      ...{ names: cluster.names, probe, settled, load, floor },
+      space: keySpace(this.#seed, keyCount),
+      witness: this.#seed,
+      alsoJudge: (past) => this.#judgeWatches(keySpace(this.#seed, keyCount), past),
+    });
     this.#revisions = last - floor;
-    const space = keySpace(this.#seed, keyCount);
-    const { names } = cluster;
-    const hashes = await Promise.all(names.map((_, at) => probe.hash(at, last)));
-    const past = await probe.past(space, { from: floor, last });
-    await this.#judgeWatches(space, past);
-    checkRevisions(load.calls, space, past);
-    checkRegisters(load.calls, space.keys);
-    check(
-      hashes.every((hash) => hash === hashes[0]),
-      "equalState",
-      () => `hashes of ${names.join()} at ${last}: ${hashes.join()}`,
-    );
-    settled.check(await probe.range(this.#seed % memberNames.length, "k", "l"));
-    settled.add(space, past.states.at(-1) ?? new Map(), load.calls);
   }
 
   async #judgeWatches({ keys }: KeySpace, past: Past): Promise<void> {

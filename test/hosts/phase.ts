@@ -1,21 +1,13 @@
 // One act on the running cluster under load of its own, after which everything is judged: the promises of
 // every answer, the order of each key, the same state at all members.
-import { setTimeout as wait } from "node:timers/promises";
 import { type Call, keySpace } from "../chaos/call.ts";
-import { checkRevisions } from "../chaos/checkers/revisions.ts";
 import type { Settled } from "../chaos/checkers/settled.ts";
 import { Load } from "../chaos/load.ts";
 import { Probe } from "../chaos/probe.ts";
 import { describeFailure } from "../chaos/report.ts";
-import { checkRegisters } from "../sim/registerCalls.ts";
-import { check } from "../sim/violation.ts";
+import { goesOn, judgeHistory, keyCount } from "../chaos/verdict.ts";
 import type { HostCluster } from "./hostCluster.ts";
 
-const keyCount = 6;
-/** Answers before the act, and after it: the cluster goes on, not only up. */
-const answersAround = 30;
-const goOnMsMax = 30_000;
-const pollMs = 5;
 /** Acts take many seconds; the history of each stays small enough to be searched. */
 const thinkMsMax = 60;
 
@@ -61,7 +53,8 @@ export async function underLoad(
     await probe.awaitAll();
     await goesOn(load);
     await load.end();
-    const last = await judge({ cluster, settled, seed, load, floor, probe });
+    const { names } = cluster.present();
+    const last = await judgeHistory({ names, probe, settled, load, space, floor, witness: seed });
     probe.close();
     const { calls, answered } = load;
     const ms = performance.now() - startMs;
@@ -75,49 +68,6 @@ export async function underLoad(
       cause: error,
     });
   }
-}
-
-async function goesOn(load: Load): Promise<void> {
-  const fromMs = performance.now();
-  const wanted = load.answered + answersAround;
-  while (load.answered < wanted) {
-    if (performance.now() - fromMs > goOnMsMax) throw new Error("clients get no answers");
-    await wait(pollMs);
-  }
-}
-
-async function judge({
-  cluster,
-  settled,
-  seed,
-  load,
-  floor,
-  probe,
-}: Pick<PhaseParts, "cluster" | "settled" | "seed"> & {
-  readonly load: Load;
-  readonly floor: number;
-  readonly probe: Probe;
-}): Promise<number> {
-  const space = keySpace(seed, keyCount);
-  const present = cluster.present();
-  const last = await probe.awaitAll();
-  check(
-    last >= load.revisionMax,
-    "revisions",
-    () => `the members are at ${last}, clients were told of ${load.revisionMax}`,
-  );
-  const hashes = await Promise.all(present.names.map((_, at) => probe.hash(at, last)));
-  const past = await probe.past(space, { from: floor, last });
-  checkRevisions(load.calls, space, past);
-  checkRegisters(load.calls, space.keys);
-  check(
-    hashes.every((hash) => hash === hashes[0]),
-    "equalState",
-    () => `hashes of ${present.names.join()} at ${last}: ${hashes.join()}`,
-  );
-  settled.check(await probe.range(seed % present.names.length, "k", "l"));
-  settled.add(space, past.states.at(-1) ?? new Map(), load.calls);
-  return last;
 }
 
 function gapMs(calls: readonly Call[]): number {
