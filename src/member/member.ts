@@ -268,8 +268,13 @@ export class Member implements MemberService {
   status(): MemberStatus {
     const { id, role, term, leader, commit } = this.#raft.status();
     const size = this.#ports.home.engine.size();
+    // Spelled out: a spread here cost the simulator a sixth of its time.
     return {
-      ...{ id, role, term, leader, commit },
+      id,
+      role,
+      term,
+      leader,
+      commit,
       applied: this.#applier.applied,
       revision: this.#applier.revision,
       dbSizeBytes: size.allocatedBytes,

@@ -14,12 +14,14 @@ const quickDisk = { log: "memory", syncUsMax: 1_000, stall: 0, fail: 0, harm: 0 
 /** Members that raised their terms alone, and ask first from some moment on. */
 export const turnedOn: Focus = {
   ...noChanges,
-  preVoteFromUs: 5_000_000,
+  faultsUs: 15_000_000,
+  preVoteFromUs: 9_000_000,
   faults: {
-    gapUs: 1_000_000,
+    gapUs: 4_000_000,
     downUsMax: 500_000,
-    cutUsMax: 10_000_000,
-    weights: only({ isolate: 4, cutOneWay: 2, crash: 1, heal: 1 }),
+    cutUsMax: 60_000_000,
+    splitAtElection: 0,
+    weights: only({ isolate: 4, cutOneWay: 1 }),
   },
 };
 
