@@ -152,3 +152,23 @@ export const hushed: Focus = {
   load: { clients: 1, watchClients: 0, leaseClients: 0, lockClients: 0, afterUs: 0 },
   faults: { gapUs: 1_000_000, cutUsMax: 10_000_000, weights: only({ isolate: 1 }) },
 };
+
+/** Members that come back at once, and news that comes late: answers to questions of an earlier life. */
+export const reborn: Focus = {
+  ...noChanges,
+  members: 3,
+  faultsUs: 8_000_000,
+  turnUsMax: 50,
+  preVoteFromUs: 0,
+  leaseReads: 0,
+  network: { delayUsMax: 20_000, reorder: 0, loss: 0 },
+  disk: quickDisk,
+  load: { ...oldNews.load, watchClients: 0, leaseClients: 0, lockClients: 0 },
+  faults: {
+    gapUs: 150_000,
+    downUsMax: 5_000,
+    cutUsMax: 1_000_000,
+    splitAtElection: 0,
+    weights: only({ slowLink: 3, crash: 4 }),
+  },
+};

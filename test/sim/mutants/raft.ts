@@ -1,5 +1,5 @@
 // Bugs of consensus: elections, replication, commits, reads.
-import { hushed, leased, oldNews, ownTails, turnedOn } from "./corners.ts";
+import { hushed, leased, oldNews, ownTails, reborn, turnedOn } from "./corners.ts";
 import type { Mutant } from "./mutant.ts";
 
 const freshReads = "read index on a fresh leader";
@@ -255,7 +255,7 @@ const reads: readonly Mutant[] = [
     file: "src/member/reads.ts",
     find: `(options.incarnation % livesApart) * idsPerLife;`,
     replace: `(options.incarnation * 0) % livesApart;`,
-    focus: oldNews,
+    focus: reborn,
   },
   {
     name: "a read is served before its index is applied",
