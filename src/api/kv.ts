@@ -5,15 +5,14 @@ import { CommandKind } from "../apply/command.ts";
 import type { Outcome, RefusedResult } from "../apply/outcome.ts";
 import { unreachable } from "../base/assert.ts";
 import {
-  EtcdError,
-  errCanceled,
+  type EtcdError,
   errCompacted,
   errLearnerRefuses,
   errMalformed,
   errTooManyOps,
 } from "../base/errors.ts";
 import type { UnaryCall, UnaryMethod } from "../grpc/call.ts";
-import type { MemberService, ProposalCompletion, ReadCompletion } from "../member/service.ts";
+import type { MemberService, ProposalCompletion } from "../member/service.ts";
 import {
   decodeCompactionRequest,
   decodeDeleteRangeRequest,
@@ -25,22 +24,24 @@ import {
   encodeCompactionResponse,
   encodeDeleteRangeResponse,
   encodePutResponse,
-  encodeRangeResponse,
   encodeTxnResponse,
 } from "../proto/encodeResponses.ts";
-import type { RangeRequest, RequestOp, TxnRequest } from "../proto/kv.ts";
+import type { RequestOp, TxnRequest } from "../proto/kv.ts";
 import { Malformed, nestedTooDeep } from "../proto/reader.ts";
 import type { Writer } from "../proto/writer.ts";
 import type { Headers } from "./header.ts";
+import { RangeRead, type Reading, refusalOf, TxnRead } from "./kvReads.ts";
 import { checkDeleteRange, checkPut, checkRange, checkSize, checkTxn } from "./validate.ts";
 
 export class KvService {
   readonly #member: MemberService;
   readonly #answers: Answers;
+  readonly #reading: Reading;
 
   constructor(member: MemberService, headers: Headers, writer: Writer) {
     this.#member = member;
-    this.#answers = new Answers(member, headers, writer);
+    this.#reading = { member, headers, writer };
+    this.#answers = new Answers(headers, writer);
   }
 
   readonly range: UnaryMethod = (call, message) => {
@@ -49,9 +50,10 @@ export class KvService {
     if (request instanceof Malformed) return call.fail(errMalformed(request.why));
     const refusal = checkRange(request);
     if (refusal !== undefined) return call.fail(refusal);
-    if (request.serializable) this.#answers.range(call, request);
+    const read = new RangeRead(this.#reading, call, request);
+    if (request.serializable) read.onReady();
     else if (this.#member.isLearner) call.fail(errLearnerRefuses);
-    else this.#member.readIndex(new RangeRead(this.#answers, call, request));
+    else this.#member.readIndex(read);
   };
 
   readonly put: UnaryMethod = (call, message) => {
@@ -75,9 +77,9 @@ export class KvService {
     if (refusal !== undefined || !isReadOnly(request)) {
       this.#propose(call, CommandKind.txn, message, refusal);
     } else if (isSerializable(request)) {
-      this.#answers.readTxn(call, request);
+      new TxnRead(this.#reading, call, message).onReady();
     } else {
-      this.#member.readIndex(new TxnRead(this.#answers, call, Buffer.from(message)));
+      this.#member.readIndex(new TxnRead(this.#reading, call, Buffer.from(message)));
     }
   };
 
@@ -145,57 +147,12 @@ class PhysicalCompaction implements ProposalCompletion {
   }
 }
 
-class RangeRead implements ReadCompletion {
-  readonly #answers: Answers;
-  readonly #call: UnaryCall;
-  readonly #request: RangeRequest;
-
-  constructor(answers: Answers, call: UnaryCall, request: RangeRequest) {
-    this.#answers = answers;
-    this.#call = call;
-    this.#request = request;
-  }
-
-  onReady(): void {
-    this.#answers.range(this.#call, this.#request);
-  }
-
-  onRefused(error: EtcdError): void {
-    this.#call.fail(error);
-  }
-}
-
-class TxnRead implements ReadCompletion {
-  readonly #answers: Answers;
-  readonly #call: UnaryCall;
-  readonly #message: Uint8Array;
-
-  /** @param message the request's bytes, checked, and ours alone. */
-  constructor(answers: Answers, call: UnaryCall, message: Uint8Array) {
-    this.#answers = answers;
-    this.#call = call;
-    this.#message = message;
-  }
-
-  onReady(): void {
-    const request = decodeTxnRequest(this.#message);
-    if (request instanceof Malformed) this.#call.fail(errMalformed(request.why));
-    else this.#answers.readTxn(this.#call, request);
-  }
-
-  onRefused(error: EtcdError): void {
-    this.#call.fail(error);
-  }
-}
-
 /** Turns what the state machine said into the bytes of an answer. */
 class Answers {
-  readonly #member: MemberService;
   readonly #headers: Headers;
   readonly #writer: Writer;
 
-  constructor(member: MemberService, headers: Headers, writer: Writer) {
-    this.#member = member;
+  constructor(headers: Headers, writer: Writer) {
     this.#headers = headers;
     this.#writer = writer;
   }
@@ -204,32 +161,6 @@ class Answers {
     try {
       if (outcome.kind === "refused") call.fail(outcome.error);
       else call.respond(this.#encode(outcome));
-    } catch (error) {
-      call.fail(refusalOf(error));
-    }
-  }
-
-  range(call: UnaryCall, request: RangeRequest): void {
-    // The caller went away while it waited: nothing is read for nobody.
-    if (call.cancelled) {
-      call.fail(errCanceled);
-      return;
-    }
-    try {
-      const result = this.#member.state.range(request);
-      call.respond(encodeRangeResponse(this.#writer, this.#headers.at(result.revision), result));
-    } catch (error) {
-      call.fail(refusalOf(error));
-    }
-  }
-
-  readTxn(call: UnaryCall, request: TxnRequest): void {
-    if (call.cancelled) {
-      call.fail(errCanceled);
-      return;
-    }
-    try {
-      call.respond(this.#encode(this.#member.state.readTxn(request)));
     } catch (error) {
       call.fail(refusalOf(error));
     }
@@ -251,12 +182,6 @@ class Answers {
         return unreachable(`${outcome.kind} is no answer of the KV service`);
     }
   }
-}
-
-/** Reads refuse by throwing, and so does an answer above the size limit; a Mistake goes on its way. */
-function refusalOf(error: unknown): EtcdError {
-  if (error instanceof EtcdError) return error;
-  throw error;
 }
 
 function isReadOnly(request: TxnRequest): boolean {

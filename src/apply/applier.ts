@@ -40,12 +40,15 @@ import { Members, type StageRow } from "./members.ts";
 import { Origins } from "./origins.ts";
 import type { Outcome, RangeResult, TxnResult } from "./outcome.ts";
 import { range } from "./range.ts";
+import type { ApplyTimes } from "./slowCommand.ts";
 import { readTxn, txn } from "./txn.ts";
 import { deleteRange, keyRefusal, leaseRefusal, put, putPlain } from "./writes.ts";
 
 export interface ApplierOptions extends StoreOptions {
   readonly gates?: Gates;
   readonly tally?: ApplyTally;
+  /** Takes the time of each command but plain puts, which have no way to be slow by themselves. */
+  readonly times?: ApplyTimes;
 }
 
 export class Applier {
@@ -58,6 +61,7 @@ export class Applier {
   readonly #origins: Origins;
   readonly #gates: readonly Gate[];
   readonly #tally: ApplyTally;
+  readonly #times: ApplyTimes | undefined;
   readonly #plain = new PlainPut();
   #applied: LogIndex;
   #term: Term;
@@ -72,10 +76,12 @@ export class Applier {
       origins: Origins;
       gates: readonly Gate[];
       tally: ApplyTally;
+      times: ApplyTimes | undefined;
     },
   ) {
     const { members, lessor, origins, gates } = parts;
     this.#tally = parts.tally;
+    this.#times = parts.times;
     this.store = store;
     this.members = members;
     this.lessor = lessor;
@@ -94,7 +100,8 @@ export class Applier {
     const origins = Origins.load(engine, "origin");
     const gates = orderedGates(options.gates ?? {});
     const tally = options.tally ?? new ApplyTally();
-    return new Applier(store, { members, lessor, origins, gates, tally });
+    const { times } = options;
+    return new Applier(store, { members, lessor, origins, gates, tally, times });
   }
 
   /** The last batch of this member that was applied. */
@@ -153,7 +160,7 @@ export class Applier {
       const isPlain = arePlain && kind === CommandKind.put && this.#plain.read(data, from, to);
       const outcome = isPlain
         ? putPlain(this.store, this.#plain, wanted)
-        : this.#execute(kind, viewOf(data, from, to - from), wanted);
+        : this.#timed(kind, viewOf(data, from, to - from), wanted);
       this.#tally.note(kind, outcome, Math.max(0, leaseCount - this.lessor.count));
       if (outcome !== undefined && wanted) outcomes.push(outcome);
     });
@@ -205,6 +212,16 @@ export class Applier {
     this.#applied = LogIndex(entry.index);
     this.#term = Term(entry.term);
     return true;
+  }
+
+  #timed(kind: CommandKind, body: Uint8Array, wanted: boolean): Outcome | undefined {
+    const times = this.#times;
+    if (times === undefined) return this.#execute(kind, body, wanted);
+    const startMs = times.clock.nowMs();
+    const outcome = this.#execute(kind, body, wanted);
+    const tookMs = times.clock.nowMs() - startMs;
+    if (tookMs > times.slowMsMin) times.onSlow({ kind, body, outcome, tookMs });
+    return outcome;
   }
 
   #execute(kind: CommandKind, body: Uint8Array, wanted: boolean): Outcome | undefined {

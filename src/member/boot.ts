@@ -8,6 +8,7 @@ import { WatchHub } from "../watch/hub.ts";
 import { forceAlone } from "./forceAlone.ts";
 import { Member } from "./member.ts";
 import type { MemberConfig, MemberPorts } from "./memberParts.ts";
+import { RequestTimes } from "./requestTimes.ts";
 import { MemberTally } from "./tally.ts";
 
 /** etcd's interval of progress messages to idle watchers. */
@@ -28,10 +29,12 @@ export const uncommittedBytesMax = 64 << 20;
 export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
   const { recentBytesMax } = config;
   const tally = new MemberTally();
+  const times = new RequestTimes(ports, tally);
   const options = {
     ...(recentBytesMax !== undefined && { recentBytesMax }),
     hashSeed: { low: ports.random.integer(2 ** 32), high: ports.random.integer(2 ** 32) },
     tally: tally.apply,
+    times,
   };
   const openApplier = (): Applier => {
     const applier = Applier.open(ports.home.engine, options);
@@ -49,7 +52,7 @@ export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
     wake: ports.requestTurn,
     progressTicks: progressTicksOf(config),
   });
-  return new Member(config, ports, { raft, applier, hub, tally, openApplier });
+  return new Member(config, ports, { raft, applier, hub, tally, times, openApplier });
 }
 
 function bootRaft(

@@ -25,6 +25,7 @@ import { answerAll, Pending } from "./pending.ts";
 import { Pump } from "./pump.ts";
 import { Reads } from "./reads.ts";
 import { refusing } from "./refusing.ts";
+import type { RequestTimes } from "./requestTimes.ts";
 import type { Roster } from "./roster.ts";
 import { Rounds } from "./rounds.ts";
 import type {
@@ -69,6 +70,7 @@ export class Member implements MemberService {
   readonly #propose = (datas: readonly Uint8Array[]): void => void this.#raft.propose(datas);
   readonly #askReadIndex = (requestId: number): void => this.#raft.readIndex(requestId);
   readonly #tally: MemberTally;
+  readonly times: RequestTimes;
   readonly #oddities: SeldomLog;
   #leader: MemberId = noMember;
   #leaderTerm = -1;
@@ -83,6 +85,7 @@ export class Member implements MemberService {
     this.#raft = core.raft;
     this.#applier = core.applier;
     this.#tally = core.tally;
+    this.times = core.times;
     this.#openApplier = core.openApplier;
     const waitTicksMax = requestTicksMax(config.timing);
     this.#pending = new Pending({
@@ -330,12 +333,10 @@ export class Member implements MemberService {
   }
 
   #serveReads(): void {
-    const { clock, log, requestTurn } = this.#ports;
+    const { clock, requestTurn } = this.#ports;
     if (!this.#reads.hasDue) return;
-    const onRead = (): number => this.#tally.onRead(clock.nowMs(), log);
-    const untilMs = this.#tally.onReadsBegin(clock.nowMs()) + readBudgetMs;
-    if (this.#reads.serveDue(() => onRead() < untilMs)) requestTurn();
-    onRead();
+    const untilMs = clock.nowMs() + readBudgetMs;
+    if (this.#reads.serveDue(() => clock.nowMs() < untilMs)) requestTurn();
   }
 
   #newStoreWriter(): StoreWriter {
@@ -410,7 +411,9 @@ export class Member implements MemberService {
         this.#ports.requestTurn();
       } else answerAll(this.#pending.take(entry.data) ?? [], outcomes);
     }
-    this.#tally.onApplied(entries.length, this.#ports.clock.nowMs() - startMs, this.#ports.log);
+    const tookMs = this.#ports.clock.nowMs() - startMs;
+    this.#tally.onApplied(tookMs);
+    this.times.onRound(entries.length, tookMs);
     this.#reads.onApplied(this.#applier.applied);
     this.#compaction.onApplied(entries);
   }

@@ -12,6 +12,7 @@ import type { ChangePolicy } from "./changeRequest.ts";
 import type { MemberTold } from "./clusterDuties.ts";
 import type { MemberTiming } from "./events.ts";
 import type { CompactionBounds } from "./logCompaction.ts";
+import type { RequestTimes } from "./requestTimes.ts";
 import type { Births, LinkInfo } from "./roster.ts";
 import type { MemberInfo, MemberStatus } from "./service.ts";
 import type { MemberTally } from "./tally.ts";
@@ -75,6 +76,7 @@ export interface MemberCore {
   readonly applier: Applier;
   readonly hub: WatchHub;
   readonly tally: MemberTally;
+  readonly times: RequestTimes;
   /** The state of `home.engine`, which is another one after a snapshot. */
   readonly openApplier: () => Applier;
 }

@@ -85,6 +85,25 @@ export interface StateReader {
   readTxn(request: TxnRequest): TxnResult;
 }
 
+/** What is told of a request that took long. */
+export interface RequestFacts {
+  readonly prefix: string;
+  /** As in proto/requestText.ts: without values. */
+  readonly request: string;
+  readonly response: string;
+  readonly error?: string;
+}
+
+/** For requests that never enter the log. */
+export interface ReadTimes {
+  /** Of the member's clock. */
+  nowMs(): number;
+  /** A request of this moment was answered now: so many milliseconds if they are many, else undefined. */
+  slowMs(sinceMs: number): number | undefined;
+  /** Says so in the log; once for each, unless there are very many. */
+  tell(tookMs: number, facts: () => RequestFacts): void;
+}
+
 export interface MemberService {
   readonly clusterId: bigint;
   readonly id: MemberId;
@@ -93,6 +112,7 @@ export interface MemberService {
   /** Receives the log, but has no vote: most calls are refused there. */
   readonly isLearner: boolean;
   readonly state: StateReader;
+  readonly times: ReadTimes;
   readonly watches: Watches;
   readonly leases: LeaseRequests;
   /**

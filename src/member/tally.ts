@@ -4,7 +4,6 @@ import type { Applier } from "../apply/applier.ts";
 import { ApplyTally } from "../apply/applyTally.ts";
 import type { MemberId } from "../base/brand.ts";
 import { exponentialBounds, Histogram } from "../base/histogram.ts";
-import type { Log } from "../base/ports.ts";
 import type { SeldomLog } from "../base/seldomLog.ts";
 import type { WatchHub } from "../watch/hub.ts";
 import type { Pending } from "./pending.ts";
@@ -13,8 +12,6 @@ import type { MemberStatus } from "./service.ts";
 
 /** etcd's bounds for disks, in seconds. */
 export const diskBoundsSec: readonly number[] = exponentialBounds(0.001, 2, 14);
-/** What is applied in one go and takes longer is told of, as in etcd. */
-export const slowApplyMs = 100;
 /** Commands that waited longer for their outcome are told of; etcd's default. */
 export const slowRequestMs = 300;
 /** A quorum round for reads that is silent for so long is asked again. */
@@ -27,6 +24,7 @@ const compactionBoundsMs: readonly number[] = exponentialBounds(100, 2, 14);
 
 export class MemberTally {
   leaderChanges = 0;
+  /** Requests that took longer than `slowApplyMs`, and rounds of entries that did for no single one. */
   slowApplies = 0;
   /** That waited longer than `slowRequestMs` for their outcome. */
   slowCommands = 0;
@@ -42,22 +40,13 @@ export class MemberTally {
   /** By the member's clock; negative: never. */
   lastCompactionMs = -1;
   readonly images = new ImageTally();
-  #readSinceMs = 0;
   #seenSlowReads = 0;
   #seenDone = new Float64Array(this.apply.done.length);
   #seenRefused = new Float64Array(this.apply.done.length);
 
   /** Entries that were applied in one go. */
-  onApplied(entries: number, tookMs: number, log: Log): void {
+  onApplied(tookMs: number): void {
     this.#shareOut(tookMs / 1000);
-    if (tookMs <= slowApplyMs) return;
-    this.slowApplies++;
-    log.warn("apply request took too long", {
-      took: `${tookMs.toFixed(1)}ms`,
-      "expected-duration": `${slowApplyMs}ms`,
-      prefix: "",
-      request: `entries:${entries}`,
-    });
   }
 
   /** From handing a batch to the store until it is written. */
@@ -72,26 +61,6 @@ export class MemberTally {
       "expected-duration": `${slowRequestMs}ms`,
       "request count": commands,
     });
-  }
-
-  /** Reads are about to be served. @returns `nowMs`. */
-  onReadsBegin(nowMs: number): number {
-    this.#readSinceMs = nowMs;
-    return nowMs;
-  }
-
-  /** One read was served. @returns `nowMs`. */
-  onRead(nowMs: number, log: Log): number {
-    const tookMs = nowMs - this.#readSinceMs;
-    this.#readSinceMs = nowMs;
-    if (tookMs > slowApplyMs) {
-      log.warn("apply request took too long", {
-        took: `${tookMs.toFixed(1)}ms`,
-        "expected-duration": `${slowApplyMs}ms`,
-        prefix: "read-only range ",
-      });
-    }
-    return nowMs;
   }
 
   /** @param slowReads rounds that were asked again, so far. */

@@ -14,6 +14,8 @@ import type {
   MemberStatus,
   ProposalCompletion,
   ReadCompletion,
+  ReadTimes,
+  RequestFacts,
   StateReader,
   TransferCompletion,
 } from "../../src/member/service.ts";
@@ -49,6 +51,15 @@ export class FakeMember implements MemberService {
   rangeResult: () => RangeResult = () => emptyRange;
   txnResult: () => TxnResult = () => emptyTxn;
   readonly #state = new FakeState(this);
+
+  /** What the clock says, and what was told of slow reads. */
+  clockMs = 0;
+  readonly told: (RequestFacts & { readonly tookMs: number })[] = [];
+  readonly times: ReadTimes = {
+    nowMs: () => this.clockMs,
+    slowMs: (sinceMs) => (this.clockMs - sinceMs > 100 ? this.clockMs - sinceMs : undefined),
+    tell: (tookMs, facts) => void this.told.push({ tookMs, ...facts() }),
+  };
 
   /** A test that watches gives it a hub. */
   watches: Watches = {

@@ -22,6 +22,7 @@ import {
   StatusCode,
 } from "../../src/base/errors.ts";
 import { bindMethods } from "../../src/grpc/bind.ts";
+import type { ReadCompletion } from "../../src/member/service.ts";
 import { encodeKeyValue } from "../../src/proto/keyValue.ts";
 import { Writer } from "../../src/proto/writer.ts";
 import { decodeMessage, encodeMessage } from "../support/messages.ts";
@@ -284,6 +285,31 @@ test("a linearizable txn of reads is answered from the state after the read inde
     responses: [{ response_range: { header: { revision: "9" }, kvs: [pair], count: "1" } }],
   });
   assert.equal(member.txns[0]?.success.length, 1);
+});
+
+test("a read that waited long for its quorum is told of, served or refused", () => {
+  const message = encodeMessage("RangeRequest", { key });
+  const facts = { prefix: "read-only range ", request: 'key:"k"' };
+  const rows = [
+    { waitMs: 100, end: (read: ReadCompletion) => read.onReady(), want: [] },
+    {
+      waitMs: 7_000,
+      end: (read: ReadCompletion) => read.onReady(),
+      want: [{ tookMs: 7_000, ...facts, response: "range_response_count:0 size:28" }],
+    },
+    {
+      waitMs: 7_000,
+      end: (read: ReadCompletion) => read.onRefused(errTimeout),
+      want: [{ tookMs: 7_000, ...facts, response: "", error: errTimeout.message }],
+    },
+  ];
+  for (const { waitMs, end, want } of rows) {
+    const { member } = run("Range", message);
+    member.clockMs += waitMs;
+    const [read] = member.reads;
+    if (read !== undefined) end(read);
+    assert.deepEqual(member.told, want);
+  }
 });
 
 test("compaction answers at once, or when the store has dropped the old revisions", () => {

@@ -160,6 +160,9 @@ export function serviceWith(
     get state() {
       return member.state;
     },
+    get times() {
+      return member.times;
+    },
     get watches() {
       return member.watches;
     },

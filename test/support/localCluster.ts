@@ -2,7 +2,7 @@
 
 import { LogIndex, MemberId } from "../../src/base/brand.ts";
 import { copyBytes } from "../../src/base/bytes.ts";
-import { silentLog } from "../../src/base/ports.ts";
+import { type Log, silentLog } from "../../src/base/ports.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { bootMember } from "../../src/member/boot.ts";
 import type { ChangePolicy } from "../../src/member/changeRequest.ts";
@@ -12,6 +12,7 @@ import type { Member } from "../../src/member/member.ts";
 import type { MemberConfig } from "../../src/member/memberParts.ts";
 import type { MemberInfo } from "../../src/member/service.ts";
 import type { Membership } from "../../src/raft/types.ts";
+import { MemoryEngine, type MemoryEngineOptions } from "../../src/storage/memory.ts";
 import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
 import { MemoryLog } from "../../src/storage/memoryLog.ts";
 import type { PeerLink } from "../../src/transport/link.ts";
@@ -20,6 +21,10 @@ export interface LocalOptions {
   readonly changePolicy?: Partial<ChangePolicy>;
   readonly compaction?: Partial<CompactionBounds>;
   readonly leaseCheckpointSec?: number;
+  readonly recentBytesMax?: number;
+  readonly log?: Log;
+  /** Makes the store of each member; a plain one when left out. */
+  readonly engineOf?: (options: MemoryEngineOptions) => MemoryEngine;
 }
 
 export interface Frame {
@@ -85,9 +90,10 @@ export class LocalCluster {
 
   #newDisk(membership: Membership): Disk {
     const defer = (run: () => void): void => void this.#deferred.push(run);
+    const engine = this.#options.engineOf?.({ defer }) ?? new MemoryEngine({ defer });
     return {
       log: new MemoryLog({ membership }),
-      home: new MemoryStoreHome({ defer }),
+      home: new MemoryStoreHome({ defer }, engine),
       incarnation: 0,
     };
   }
@@ -120,7 +126,7 @@ export class LocalCluster {
     const member = bootMember(config, {
       clock: { nowMs: () => this.#nowMs },
       random: this.#random,
-      log: silentLog,
+      log: this.#options.log ?? silentLog,
       link,
       raftLog: disk.log,
       home: disk.home,
@@ -208,6 +214,11 @@ export class LocalCluster {
       for (const member of this.#running()) member.handle({ kind: "tick" });
       this.settle();
     }
+  }
+
+  /** Time passes while a member is at something. */
+  pass(ms: number): void {
+    this.#nowMs += ms;
   }
 
   #running(): Member[] {
