@@ -54,6 +54,8 @@ export interface ChangesParts {
   readonly raft: RaftNode;
   readonly roster: Roster;
   readonly send: (to: MemberId, frame: Uint8Array) => void;
+  /** The leader counts why it refused to make a voter of a learner. */
+  readonly tally: { readonly promoteFailures: Map<string, number> };
 }
 
 export class Changes {
@@ -191,8 +193,15 @@ export class Changes {
     }
     if (result === "busy" || result === "transferring" || result === "notLeader") return false;
     this.#inbox.delete(from);
-    this.#refuse(from, number, refusal ?? errImpossibleChange("too many members"));
+    const error = refusal ?? errImpossibleChange("too many members");
+    if (request.kind === "promote") this.#count(error);
+    this.#refuse(from, number, error);
     return false;
+  }
+
+  #count({ message }: EtcdError): void {
+    const { promoteFailures } = this.#parts.tally;
+    promoteFailures.set(message, (promoteFailures.get(message) ?? 0) + 1);
   }
 
   #refuse(to: MemberId, number: ChangeNumber, error: EtcdError): void {

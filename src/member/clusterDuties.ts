@@ -31,6 +31,8 @@ export class ClusterDuties {
   readonly changes: Changes;
   readonly transfers: Transfers;
   readonly #introduction: Introduction;
+  readonly #isLeader: () => boolean;
+  readonly #tally: { promotions: number };
 
   constructor(
     config: DutiesConfig,
@@ -41,16 +43,19 @@ export class ClusterDuties {
       births: Births | undefined;
       send: ChangesParts["send"];
       propose: IntroductionParts["propose"];
+      tally: ChangesParts["tally"] & { promotions: number };
     },
   ) {
-    const { raft, waitTicksMax, send, propose } = parts;
+    const { raft, waitTicksMax, send, propose, tally } = parts;
     const { id: self, members: given, incarnation, timing } = config;
     const policy = { ...defaultChangePolicy, ...config.changePolicy };
     const births = parts.births ?? new Map<MemberId, number>();
     const roster = new Roster({ self, raft, applier: parts.applier, given, births });
     const shared = { self, raft, roster, waitTicksMax };
     this.roster = roster;
-    this.changes = new Changes({ ...shared, incarnation, timing, policy, send });
+    this.#isLeader = () => raft.role === "leader";
+    this.#tally = tally;
+    this.changes = new Changes({ ...shared, incarnation, timing, policy, send, tally });
     this.transfers = new Transfers({ ...shared, silentTicksMax: timing.electionTicks });
     this.#introduction = new Introduction({ ...shared, given, told: config.told, propose });
   }
@@ -78,8 +83,16 @@ export class ClusterDuties {
 
   /** An entry of kind membership. */
   apply(entry: Entry): void {
+    const learners = this.roster.list().filter(({ isLearner }) => isLearner);
     const origin = this.roster.apply(entry);
+    if (this.#isLeader()) {
+      this.#tally.promotions += learners.filter(({ id }) => this.#isVoter(id)).length;
+    }
     if (origin !== undefined) this.changes.onApplied(origin);
+  }
+
+  #isVoter(id: MemberId): boolean {
+    return this.roster.list().some((member) => member.id === id && !member.isLearner);
   }
 
   refuseAll(error: EtcdError): void {

@@ -3,6 +3,7 @@
 //   building ── the end came, all agrees ──► finishing ── durable ──► finished ── raft takes it ──► taken
 //      └────────────┴── damaged, disk failed, a newer offer, leader silent ──┴──► over
 import type { MemberId, Term } from "../base/brand.ts";
+import type { Clock } from "../base/ports.ts";
 import type { SnapshotMeta } from "../raft/types.ts";
 import type { TableRow } from "../storage/engine.ts";
 import type { IncomingStore } from "../storage/storeHome.ts";
@@ -29,6 +30,7 @@ export interface ReceiverPorts {
   readonly send: (frame: Uint8Array) => void;
   /** Something is to be done in a turn. */
   readonly wake: () => void;
+  readonly clock: Clock;
 }
 
 type Step = "building" | "finishing" | "finished" | "taken" | "over";
@@ -52,9 +54,15 @@ export class ImageReceiver {
   #ackedTicks = 0;
   #silentTicks = 0;
   #why = "";
+  readonly #startMs: number;
+  #endMs = 0;
+  /** Seconds from the offer until all is durable, and what making it durable took of that. */
+  savedSec = 0;
+  finishedSec = 0;
 
   constructor(ports: ReceiverPorts) {
     this.#ports = ports;
+    this.#startMs = ports.clock.nowMs();
     this.from = ports.from;
     this.transfer = ports.offer.transfer;
     this.meta = ports.offer.meta;
@@ -210,13 +218,21 @@ export class ImageReceiver {
       return;
     }
     this.#step = "finishing";
+    this.#endMs = this.#ports.clock.nowMs();
     const { index, term } = this.meta;
     this.#ports.incoming.finish({ index, term }, (error) => {
       if (this.#step === "over") return;
       if (error !== undefined) this.giveUp(error.message, Refusal.failed);
-      else this.#step = "finished";
+      else this.#onFinished();
       this.#ports.wake();
     });
+  }
+
+  #onFinished(): void {
+    const nowMs = this.#ports.clock.nowMs();
+    this.#step = "finished";
+    this.savedSec = (nowMs - this.#startMs) / 1000;
+    this.finishedSec = (nowMs - this.#endMs) / 1000;
   }
 
   #ack(): void {

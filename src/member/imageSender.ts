@@ -33,6 +33,7 @@ export interface SenderPorts {
   readonly transfer: number;
   readonly image: StateImage;
   readonly leaderTerm: Term;
+  readonly startMs: number;
   /** Leaves the bytes as they are. @returns false when the lane is full. */
   readonly sendBulk: (frame: Uint8Array) => boolean;
 }
@@ -41,6 +42,8 @@ export class ImageSender {
   readonly peer: MemberId;
   readonly transfer: number;
   readonly leaderTerm: Term;
+  /** By the member's clock. */
+  readonly startMs: number;
   readonly #image: StateImage;
   readonly #ports: SenderPorts;
   readonly #chunks: RowsToChunks;
@@ -64,6 +67,7 @@ export class ImageSender {
     this.peer = ports.peer;
     this.transfer = ports.transfer;
     this.leaderTerm = ports.leaderTerm;
+    this.startMs = ports.startMs;
     this.#image = ports.image;
     this.#chunks = new RowsToChunks(ports.image.rows);
     const { transfer, leaderTerm } = ports;

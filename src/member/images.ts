@@ -16,8 +16,8 @@ import {
 } from "./imageFrames.ts";
 import { ImageReceiver } from "./imageReceiver.ts";
 import { ImageSender } from "./imageSender.ts";
+import { ImageTally } from "./imageTally.ts";
 import { takeImage } from "./stateImage.ts";
-import { ImageTally } from "./tally.ts";
 
 /** Peers that are sent to at once; another waits until raft asks again. */
 export const transfersMax = 2;
@@ -38,6 +38,8 @@ export interface ImagesParts {
   readonly link: PeerLink;
   readonly log: Log;
   readonly tally: ImageTally;
+  /** A frame could not be decoded and was dropped. */
+  readonly onBadFrame: (from: MemberId) => void;
   /** For what a peer could make this member say again and again. */
   readonly oddities: SeldomLog;
   readonly clock: Clock;
@@ -59,26 +61,20 @@ export class Images {
   /** What ended well, for a leader that did not hear of it. */
   #lastDone: Transfer | undefined;
   #lastTransfer: number;
-  #badFrames = 0;
 
   constructor(parts: ImagesParts) {
     this.#parts = parts;
     this.#lastTransfer = (parts.incarnation % livesApart) * idsPerLife;
   }
 
-  /** Frames that could not be decoded and were dropped. */
-  get badFrames(): number {
-    return this.#badFrames;
+  /** Peers that are sent to. Each of these transfers reads a state of its own. */
+  get sendingTo(): readonly MemberId[] {
+    return [...this.#senders.keys()];
   }
 
-  /** Transfers to peers under way. */
-  get sending(): number {
-    return this.#senders.size;
-  }
-
-  /** True from the first chunk of another member's image until it is in place or given up. */
-  get isReceiving(): boolean {
-    return this.#receiver !== undefined;
+  /** Whose image is on its way here, from the offer until it is in place or given up. */
+  get receivingFrom(): MemberId | undefined {
+    return this.#receiver?.from;
   }
 
   /** The peers that are sent to go on from here: the log keeps what follows. */
@@ -96,7 +92,7 @@ export class Images {
   onFrame(from: MemberId, bytes: Uint8Array): void {
     const frame = decodeImageFrame(bytes);
     if (typeof frame === "string") {
-      this.#badFrames++;
+      this.#parts.onBadFrame(from);
       const message = "dropped a bulk frame that cannot be decoded";
       this.#parts.oddities.warn(`${from} ${frame}`, message, { from, why: frame });
     } else if (frame.kind === "offer") this.#onOffer(from, frame);
@@ -148,7 +144,7 @@ export class Images {
   }
 
   #startWanted(): void {
-    const { raft, home, link, log, self } = this.#parts;
+    const { raft, home, link, log, self, clock } = this.#parts;
     for (const peer of this.#wanted) {
       this.#wanted.delete(peer);
       if (raft.role !== "leader" || this.#senders.has(peer)) continue;
@@ -162,7 +158,7 @@ export class Images {
         peer,
         transfer: this.#lastTransfer,
         image,
-        leaderTerm: raft.term,
+        ...{ leaderTerm: raft.term, startMs: clock.nowMs() },
         sendBulk: (frame) => link.sendBulk(peer, frame),
       });
       this.#senders.set(peer, sender);
@@ -177,21 +173,29 @@ export class Images {
 
   #abort(sender: ImageSender): void {
     const { peer, transfer } = sender;
-    sender.close();
-    this.#senders.delete(peer);
+    this.#close(sender);
     this.#parts.link.send(peer, encodeImageFrame({ kind: "abort", transfer }));
+  }
+
+  /** @returns seconds since its start. */
+  #close(sender: ImageSender): number {
+    sender.close();
+    this.#senders.delete(sender.peer);
+    const seconds = (this.#parts.clock.nowMs() - sender.startMs) / 1000;
+    this.#parts.tally.pinSec.observe(seconds);
+    return seconds;
   }
 
   /** @returns true: raft has something to do. */
   #endSending(sender: ImageSender): boolean {
     const { peer, transfer, end, meta } = sender;
     if (end === undefined || !this.#senders.has(peer)) return false;
-    sender.close();
-    this.#senders.delete(peer);
+    const seconds = this.#close(sender);
     this.#parts.raft.reportSnapshot(peer, end.kind === "done");
     const { tally } = this.#parts;
     ImageTally.add(end.kind === "done" ? tally.sent : tally.sendFailures, peer);
     if (end.kind === "done") {
+      ImageTally.observe(tally.sendSec, peer, seconds);
       this.#parts.log.info("sent a snapshot", { peer, index: meta.index, bytes: sender.sentBytes });
       return true;
     }
@@ -225,7 +229,7 @@ export class Images {
   }
 
   #begin(from: MemberId, offer: OfferFrame): void {
-    const { home, link, log, wake } = this.#parts;
+    const { home, link, log, wake, clock } = this.#parts;
     this.#receiver?.giveUp("another one was offered");
     this.#receiver = undefined;
     const incoming = this.#beginIncoming(home);
@@ -234,7 +238,7 @@ export class Images {
       return;
     }
     const send = (frame: Uint8Array): void => link.send(from, frame);
-    this.#receiver = new ImageReceiver({ from, offer, incoming, send, wake });
+    this.#receiver = new ImageReceiver({ from, offer, incoming, send, wake, clock });
     log.info("receives a snapshot", { from, index: offer.meta.index });
   }
 
@@ -295,7 +299,11 @@ export class Images {
   #endReceiving(receiver: ImageReceiver): void {
     const { from, transfer } = receiver;
     receiver.close();
-    ImageTally.add(this.#parts.tally.received, from);
+    const { tally } = this.#parts;
+    ImageTally.add(tally.received, from);
+    ImageTally.observe(tally.receiveSec, from, receiver.savedSec);
+    tally.saveSec.observe(receiver.savedSec);
+    tally.syncSec.observe(receiver.finishedSec);
     this.#lastDone = { from, transfer };
     this.#receiver = undefined;
   }

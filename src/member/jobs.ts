@@ -26,6 +26,7 @@ export interface Chores {
 export interface JobsTally {
   readonly hashSec: Histogram;
   readonly compactionPauseMs: Histogram;
+  readonly compactionIndexPauseMs: Histogram;
   readonly compactionMs: Histogram;
   lastCompactionMs: number;
 }
@@ -98,7 +99,10 @@ export class Jobs {
     const isFirst = this.#sweepingSinceMs < 0;
     if (isFirst) this.#sweepingSinceMs = startMs;
     const sweeping = this.#chores.sweep(stepUnitsMax);
-    if (sweeping || isFirst) this.#tally.compactionPauseMs.observe(this.#clock.nowMs() - startMs);
+    if (!sweeping && !isFirst) return false;
+    const pauseMs = this.#clock.nowMs() - startMs;
+    this.#tally.compactionPauseMs.observe(pauseMs);
+    this.#tally.compactionIndexPauseMs.observe(pauseMs);
     return sweeping;
   }
 

@@ -74,7 +74,6 @@ export class Member implements MemberService {
   readonly #oddities: SeldomLog;
   #leader: MemberId = noMember;
   #leaderTerm = -1;
-  #badFrames = 0;
   readonly #rounds: Rounds;
   #stopped = false;
 
@@ -110,7 +109,7 @@ export class Member implements MemberService {
       ...{ self: config.id, incarnation: config.incarnation },
       ...{ raft: core.raft, home: ports.home, wake: ports.requestTurn },
       ...{ link: ports.link, log: ports.log, clock: ports.clock, oddities: this.#oddities },
-      tally: this.#tally.images,
+      ...{ tally: this.#tally.images, onBadFrame: (from) => this.#tally.onBadFrame(from) },
     });
     this.#compaction = new LogCompaction({
       raft: core.raft,
@@ -137,9 +136,8 @@ export class Member implements MemberService {
     this.#hub = core.hub;
     this.#leaderLoss = new LeaderLoss(config.timing);
     this.#cluster = new ClusterDuties(config, {
-      raft: core.raft,
-      applier: core.applier,
-      ...{ waitTicksMax, births: ports.births },
+      ...{ raft: core.raft, applier: core.applier, waitTicksMax },
+      ...{ births: ports.births, tally: this.#tally },
       send: (to, frame) => ports.link.send(to, frame),
       propose: (kind, body, completion) => this.propose(kind, body, completion),
     });
@@ -186,7 +184,9 @@ export class Member implements MemberService {
 
   /** Frames that could not be decoded and were dropped. */
   get badFrames(): number {
-    return this.#badFrames + this.#images.badFrames;
+    let count = 0;
+    for (const some of this.#tally.badFrames.values()) count += some;
+    return count;
   }
 
   handle(event: MemberEvent): void {
@@ -350,6 +350,9 @@ export class Member implements MemberService {
   }
 
   #onTick(): void {
+    const { clock, log } = this.#ports;
+    const heard = this.#raft.role === "leader" ? this.#raft.peers().length : 0;
+    this.#tally.onTick(clock.nowMs(), heard, this.#config.timing, log);
     this.#rounds.tick();
     this.#raft.tick();
     this.#pending.tick(this.#propose);
@@ -370,16 +373,16 @@ export class Member implements MemberService {
       return;
     }
     if (kind === FrameKind.membership) {
-      if (!this.#cluster.changes.onFrame(from, bytes)) this.#badFrames++;
+      if (!this.#cluster.changes.onFrame(from, bytes)) this.#tally.onBadFrame(from);
       return;
     }
     if (kind === FrameKind.lease) {
-      if (!this.#leases.onFrame(from, bytes)) this.#badFrames++;
+      if (!this.#leases.onFrame(from, bytes)) this.#tally.onBadFrame(from);
       return;
     }
     const frame = decodeFrame({ from, to: this.#config.id, bytes });
     if (frame.kind === "bad") {
-      this.#badFrames++;
+      this.#tally.onBadFrame(from);
       this.#oddities.warn(`${from} ${frame.why}`, "dropped a frame that cannot be decoded", {
         ...{ from, why: frame.why },
       });
@@ -389,7 +392,7 @@ export class Member implements MemberService {
       if (message.kind === "forward") this.#rounds.add(message);
       // Only whoever holds a snapshot's chunks may tell raft of it: the log would begin behind a state
       // that the store does not have.
-      else if (message.kind === "snapshot") this.#badFrames++;
+      else if (message.kind === "snapshot") this.#tally.onBadFrame(from);
       else this.#raft.step(message);
     }
   }

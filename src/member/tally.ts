@@ -4,8 +4,11 @@ import type { Applier } from "../apply/applier.ts";
 import { ApplyTally } from "../apply/applyTally.ts";
 import type { MemberId } from "../base/brand.ts";
 import { exponentialBounds, Histogram } from "../base/histogram.ts";
+import type { Log } from "../base/ports.ts";
 import type { SeldomLog } from "../base/seldomLog.ts";
 import type { WatchHub } from "../watch/hub.ts";
+import type { MemberTiming } from "./events.ts";
+import { ImageTally } from "./imageTally.ts";
 import type { Pending } from "./pending.ts";
 import type { Reads } from "./reads.ts";
 import type { MemberStatus } from "./service.ts";
@@ -20,6 +23,7 @@ const batchBounds: readonly number[] = exponentialBounds(1, 2, 14);
 const applyBoundsSec: readonly number[] = exponentialBounds(0.0001, 2, 20);
 const hashBoundsSec: readonly number[] = exponentialBounds(0.01, 2, 15);
 const pauseBoundsMs: readonly number[] = exponentialBounds(1, 2, 13);
+const indexPauseBoundsMs: readonly number[] = exponentialBounds(0.5, 2, 14);
 const compactionBoundsMs: readonly number[] = exponentialBounds(100, 2, 14);
 
 export class MemberTally {
@@ -34,12 +38,21 @@ export class MemberTally {
   /** By command kind, done and refused. A round takes one look at the clock: each of its commands its share. */
   readonly applySec = new Map<number, { readonly done: Histogram; readonly refused: Histogram }>();
   readonly hashSec = new Histogram(hashBoundsSec);
-  /** Steps of a compaction, and all of it. */
+  /** Steps of a compaction, and all of it. A step visits keys of the index and drops their rows. */
   readonly compactionPauseMs = new Histogram(pauseBoundsMs);
+  readonly compactionIndexPauseMs = new Histogram(indexPauseBoundsMs);
   readonly compactionMs = new Histogram(compactionBoundsMs);
   /** By the member's clock; negative: never. */
   lastCompactionMs = -1;
   readonly images = new ImageTally();
+  /** Learners that became voters while this member led; refusals of that by their text. */
+  promotions = 0;
+  readonly promoteFailures = new Map<string, number>();
+  /** Heartbeats that left later than two intervals after the ones before. */
+  lateHeartbeats = 0;
+  #lastTickMs = Number.POSITIVE_INFINITY;
+  /** Frames that could not be decoded, by sender. */
+  readonly badFrames = new Map<MemberId, number>();
   #seenSlowReads = 0;
   #seenDone = new Float64Array(this.apply.done.length);
   #seenRefused = new Float64Array(this.apply.done.length);
@@ -60,6 +73,23 @@ export class MemberTally {
       "time spent": `${waitedMs}ms`,
       "expected-duration": `${slowRequestMs}ms`,
       "request count": commands,
+    });
+  }
+
+  onBadFrame(from: MemberId): void {
+    this.badFrames.set(from, (this.badFrames.get(from) ?? 0) + 1);
+  }
+
+  /** @param peers that a heartbeat of this tick goes to; 0: this member does not lead. */
+  onTick(nowMs: number, peers: number, { tickMs, heartbeatTicks }: MemberTiming, log: Log): void {
+    const lateMs = nowMs - this.#lastTickMs - 2 * tickMs * heartbeatTicks;
+    this.#lastTickMs = peers === 0 ? Number.POSITIVE_INFINITY : nowMs;
+    if (lateMs <= 0 || peers === 0) return;
+    this.lateHeartbeats += peers;
+    log.warn(lateHeartbeat, {
+      "heartbeat-interval": `${tickMs * heartbeatTicks}ms`,
+      "expected-duration": `${2 * tickMs * heartbeatTicks}ms`,
+      "exceeded-duration": `${lateMs.toFixed(3)}ms`,
     });
   }
 
@@ -103,17 +133,8 @@ export class MemberTally {
   }
 }
 
-/** Snapshots to and from others, by peer. */
-export class ImageTally {
-  readonly sent = new Map<MemberId, number>();
-  readonly sendFailures = new Map<MemberId, number>();
-  readonly received = new Map<MemberId, number>();
-  readonly receiveFailures = new Map<MemberId, number>();
-
-  static add(counts: Map<MemberId, number>, peer: MemberId): void {
-    counts.set(peer, (counts.get(peer) ?? 0) + 1);
-  }
-}
+const lateHeartbeat =
+  "leader failed to send out heartbeat on time; took too long, leader is overloaded likely from slow disk";
 
 function newOf(counts: Float64Array, seen: Float64Array, kind: number): number {
   return (counts[kind] ?? 0) - (seen[kind] ?? 0);
@@ -129,8 +150,8 @@ export interface MemberNumbers {
   readonly failedReads: number;
   /** Quorum rounds of reads that had to be asked again. */
   readonly slowReads: number;
-  readonly receivingImages: number;
-  readonly sendingImages: number;
+  readonly sendingTo: readonly MemberId[];
+  readonly receivingFrom: MemberId | undefined;
   /** By this member as leader. */
   readonly renewedLeases: number;
   /** Milliseconds of the member's clock. */
@@ -152,6 +173,7 @@ export interface MemberNumbers {
     readonly watchers: number;
     readonly behind: number;
     readonly events: number;
+    readonly pendingEvents: number;
   };
 }
 
@@ -162,7 +184,10 @@ export function numbersOf(parts: {
   readonly hub: WatchHub;
   readonly pending: Pending;
   readonly reads: Reads;
-  readonly images: { readonly sending: number; readonly isReceiving: boolean };
+  readonly images: {
+    readonly sendingTo: readonly MemberId[];
+    readonly receivingFrom: MemberId | undefined;
+  };
   readonly renewedLeases: number;
   readonly nowMs: number;
 }): MemberNumbers {
@@ -176,8 +201,8 @@ export function numbersOf(parts: {
     pendingReads: reads.count,
     failedReads: reads.failedCount,
     slowReads: reads.slowCount,
-    receivingImages: images.isReceiving ? 1 : 0,
-    sendingImages: images.sending,
+    sendingTo: images.sendingTo,
+    receivingFrom: images.receivingFrom,
     renewedLeases: parts.renewedLeases,
     nowMs: parts.nowMs,
     keys: store.keyCount,
@@ -189,6 +214,7 @@ export function numbersOf(parts: {
       watchers: hub.watcherCount,
       behind: hub.behindCount,
       events: hub.eventCount,
+      pendingEvents: hub.pendingEventCount,
     },
   };
 }

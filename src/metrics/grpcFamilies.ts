@@ -1,4 +1,5 @@
 // Calls by method and outcome, as the gRPC middleware of Prometheus names them.
+import { StatusCode } from "../base/errors.ts";
 import type { GrpcStats, MethodStats } from "../grpc/stats.ts";
 import type { Labels, MetricsText } from "./text.ts";
 
@@ -29,6 +30,7 @@ export function writeGrpc(text: MetricsText, stats: GrpcStats): void {
   const sent = "grpc_server_msg_sent_total";
   text.family(sent, "counter", "Messages to clients.");
   for (const { method, labels } of methods) text.sample(sent, labels, method.sent);
+  writeStreamFailures(text, stats);
   if (!stats.isTimed) return;
   const handling = "grpc_server_handling_seconds";
   text.family(handling, "histogram", "Time of unary calls until their answer.");
@@ -55,6 +57,40 @@ export function writeClients(text: MetricsText, stats: GrpcStats): void {
     );
   }
 }
+
+/** Streams that ended because a message could not be read, or an answer was too large to be sent. */
+function writeStreamFailures(text: MetricsText, { methods }: GrpcStats): void {
+  const rows = streamApis.flatMap(([path, api]) =>
+    streamFaults.map(([type, code]) => ({
+      type,
+      api,
+      count: methods.get(path)?.handled[code] ?? 0,
+    })),
+  );
+  const failed = rows.filter(({ count }) => count > 0);
+  if (failed.length === 0) return;
+  const name = "etcd_network_server_stream_failures_total";
+  text.family(name, "counter", "Streams that failed.");
+  for (const { type, api, count } of failed) {
+    text.sample(
+      name,
+      [
+        ["API", api],
+        ["Type", type],
+      ],
+      count,
+    );
+  }
+}
+
+const streamApis = [
+  ["/etcdserverpb.Watch/Watch", "watch"],
+  ["/etcdserverpb.Lease/LeaseKeepAlive", "lease-keepalive"],
+] as const;
+const streamFaults = [
+  ["receive", StatusCode.internal],
+  ["send", StatusCode.resourceExhausted],
+] as const;
 
 function labelsOf({ method, service, type }: MethodStats): Labels {
   return [

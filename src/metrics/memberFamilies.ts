@@ -1,6 +1,5 @@
-// Families about what was applied, leases and snapshots; and those that etcd has for parts which a member
-// of ours has none of, so that boards which name them find them.
-import { exponentialBounds, Histogram } from "../base/histogram.ts";
+// Families about what was applied, leases, snapshots and a leader's duties.
+import type { MemberId } from "../base/brand.ts";
 import type { MemberNumbers } from "../member/tally.ts";
 import type { MetricsText } from "./text.ts";
 
@@ -38,67 +37,89 @@ export function writeLeases(text: MetricsText, { tally, renewedLeases }: MemberN
   text.counter(expired, "Leases whose time was over.", apply.leasesExpired);
 }
 
-export function writeImages(text: MetricsText, numbers: MemberNumbers): void {
-  const { images } = numbers.tally;
+/** Snapshots between members. */
+export function writeImages(text: MetricsText, { tally, ...numbers }: MemberNumbers): void {
+  const { images } = tally;
+  const isReceiving = numbers.receivingFrom !== undefined;
   const inProgress = "etcd_server_snapshot_apply_in_progress_total";
-  text.gauge(inProgress, "1 while another member's snapshot is taken in.", numbers.receivingImages);
-  const rows = [
+  text.gauge(inProgress, "1 while another member's snapshot is taken in.", isReceiving ? 1 : 0);
+  const counters = [
     ["send_success", "To", "Snapshots sent.", images.sent],
     ["send_failures", "To", "Snapshots that were not taken.", images.sendFailures],
     ["receive_success", "From", "Snapshots taken.", images.received],
     ["receive_failures", "From", "Snapshots given up.", images.receiveFailures],
   ] as const;
-  for (const [what, label, help, counts] of rows) {
-    if (counts.size === 0) continue;
-    const name = `etcd_network_snapshot_${what}`;
-    text.family(name, "counter", help);
-    for (const [peer, count] of counts) text.sample(name, [[label, peer.toString(16)]], count);
+  for (const [what, label, help, counts] of counters) {
+    writeByPeer(text, {
+      name: `etcd_network_snapshot_${what}`,
+      type: "counter",
+      label,
+      help,
+      counts,
+    });
   }
+  const inflights = [
+    ["send", "To", "Snapshots on their way to a peer.", numbers.sendingTo],
+    ["receive", "From", "Snapshots on their way here.", isReceiving ? [numbers.receivingFrom] : []],
+  ] as const;
+  for (const [what, label, help, peers] of inflights) {
+    const name = `etcd_network_snapshot_${what}_inflights_total`;
+    // A peer that there ever was stays with 0.
+    const known = what === "send" ? images.sendSec : images.receiveSec;
+    const counts = new Map([...known.keys()].map((peer) => [peer, 0]));
+    for (const peer of peers) if (peer !== undefined) counts.set(peer, 1);
+    writeByPeer(text, { name, type: "gauge", label, help, counts });
+  }
+  const times = [
+    ["send", "To", "Of whole transfers to a peer.", images.sendSec],
+    ["receive", "From", "Of whole transfers from a peer.", images.receiveSec],
+  ] as const;
+  for (const [what, label, help, histograms] of times) {
+    if (histograms.size === 0) continue;
+    const name = `etcd_network_snapshot_${what}_total_duration_seconds`;
+    text.family(name, "histogram", help);
+    for (const [peer, histogram] of histograms) {
+      text.buckets(name, [[label, peer.toString(16)]], histogram);
+    }
+  }
+  const backend = "etcd_disk_backend_snapshot_duration_seconds";
+  text.histogram(backend, "How long a state was held to be read.", images.pinSec);
+  const saved = "etcd_snap_db_save_total_duration_seconds";
+  text.histogram(saved, "Stores built of received snapshots.", images.saveSec);
+  text.histogram("etcd_snap_db_fsync_duration_seconds", "Their last sync.", images.syncSec);
   text.gauge(
-    "quorlet_snapshots_sending",
-    "Snapshots on their way to peers.",
-    numbers.sendingImages,
+    "etcd_mvcc_db_open_read_transactions",
+    "States that are held.",
+    numbers.sendingTo.length,
   );
 }
 
-const halfMs = exponentialBounds(0.5, 2, 14);
-const ms = exponentialBounds(0.001, 2, 14);
-const tenths = exponentialBounds(0.1, 2, 13);
-const hundredths = exponentialBounds(0.01, 2, 17);
-const hashes = exponentialBounds(0.01, 2, 15);
-const tenthsOfDb = exponentialBounds(0.1, 2, 10);
-
-/** Zero for ever: there is no such thing here. */
-const unused: readonly (readonly [
-  name: string,
-  bounds: readonly number[] | "gauge" | "counter",
-])[] = [
-  ["etcd_debugging_auth_revision", "gauge"],
-  ["etcd_debugging_disk_backend_commit_rebalance_duration_seconds", ms],
-  ["etcd_debugging_disk_backend_commit_spill_duration_seconds", ms],
-  ["etcd_debugging_disk_backend_commit_write_duration_seconds", ms],
-  ["etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds", halfMs],
-  ["etcd_debugging_snap_save_marshalling_duration_seconds", ms],
-  ["etcd_debugging_snap_save_total_duration_seconds", ms],
-  ["etcd_disk_backend_defrag_duration_seconds", tenths],
-  ["etcd_disk_backend_snapshot_duration_seconds", hundredths],
-  ["etcd_disk_defrag_inflight", "gauge"],
-  ["etcd_mvcc_hash_duration_seconds", hashes],
-  ["etcd_server_heartbeat_send_failures_total", "counter"],
-  ["etcd_snap_db_fsync_duration_seconds", ms],
-  ["etcd_snap_db_save_total_duration_seconds", tenthsOfDb],
-  ["etcd_snap_fsync_duration_seconds", ms],
-];
-const histograms = unused.map(([name, kind]) => ({
-  name,
-  kind: typeof kind === "string" ? kind : new Histogram(kind),
-}));
-
-export function writeUnused(text: MetricsText): void {
-  const help = "Nothing here does this; for boards that ask.";
-  for (const { name, kind } of histograms) {
-    if (kind === "gauge") text.gauge(name, help, 0);
-    else if (kind === "counter") text.counter(name, help, 0);
-    else text.histogram(name, help, kind);
+/** What the leader counts of learners and of its heartbeats. */
+export function writeLeader(text: MetricsText, { tally }: MemberNumbers): void {
+  const promote = "etcd_server_learner_promote";
+  text.counter(`${promote}_successes`, "Learners made voters by this leader.", tally.promotions);
+  if (tally.promoteFailures.size > 0) {
+    text.family(`${promote}_failures`, "counter", "Learners that stayed learners.");
+    for (const [reason, count] of tally.promoteFailures) {
+      text.sample(`${promote}_failures`, [["Reason", reason]], count);
+    }
   }
+  const late = "etcd_server_heartbeat_send_failures_total";
+  text.counter(late, "Heartbeats that left late.", tally.lateHeartbeats);
+}
+
+export function writeByPeer(
+  text: MetricsText,
+  family: {
+    readonly name: string;
+    readonly type: "counter" | "gauge";
+    readonly label: string;
+    readonly help: string;
+    readonly counts: ReadonlyMap<MemberId, number>;
+  },
+): void {
+  const { name, type, label, help, counts } = family;
+  if (counts.size === 0) return;
+  text.family(name, type, help);
+  for (const [peer, count] of counts) text.sample(name, [[label, peer.toString(16)]], count);
 }

@@ -6,9 +6,16 @@ import type { GrpcStats } from "../grpc/stats.ts";
 import type { MemberNumbers } from "../member/tally.ts";
 import type { CountedLink } from "./countedLink.ts";
 import { writeClients, writeGrpc } from "./grpcFamilies.ts";
-import { writeApply, writeImages, writeLeases, writeUnused } from "./memberFamilies.ts";
+import {
+  writeApply,
+  writeByPeer,
+  writeImages,
+  writeLeader,
+  writeLeases,
+} from "./memberFamilies.ts";
 import { readProcess, writeProcess } from "./process.ts";
 import { Runtime } from "./runtime.ts";
+import { writeStill } from "./still.ts";
 import { type Labels, MetricsText } from "./text.ts";
 import type { DiskTally } from "./timedDisk.ts";
 
@@ -64,8 +71,14 @@ export class MetricsPage {
     writeApply(text, numbers);
     writeLeases(text, numbers);
     writeImages(text, numbers);
-    writeUnused(text);
+    writeLeader(text, numbers);
+    writeStill(text);
     writePeers(text, this.#sources);
+    const receiveFailures = numbers.tally.badFrames;
+    writeByPeer(text, {
+      ...{ name: "etcd_network_peer_received_failures_total", type: "counter", label: "From" },
+      ...{ help: "Frames that made no sense.", counts: receiveFailures },
+    });
     writeClients(text, this.#sources.grpc);
     writeGrpc(text, this.#sources.grpc);
     writeOurs(text, numbers);
@@ -163,6 +176,8 @@ function writeDisk(text: MetricsText, { tally }: MemberNumbers, disk: DiskTally)
   text.gauge(`${name}_wal_write_bytes_total`, "Bytes written to the log.", disk.writtenBytes);
   const commit = `${name}_backend_commit_duration_seconds`;
   text.histogram(commit, "Batches of the store.", tally.storeFlushSec);
+  const write = "etcd_debugging_disk_backend_commit_write_duration_seconds";
+  text.histogram(write, "The same: a batch is nothing but its write.", tally.storeFlushSec);
   text.histogram("quorlet_store_flush_seconds", "Batches of the store.", tally.storeFlushSec);
 }
 
@@ -170,6 +185,7 @@ function writeStore(text: MetricsText, numbers: MemberNumbers): void {
   const { store, status, watch, tally } = numbers;
   const mvcc = "etcd_mvcc";
   text.counter(`${mvcc}_range_total`, "Ranges.", store.ranges);
+  text.counter("etcd_debugging_mvcc_range_total", "Ranges.", store.ranges);
   text.counter(`${mvcc}_put_total`, "Puts.", store.puts);
   text.counter(`${mvcc}_delete_total`, "Deletions.", store.deletes);
   text.counter(`${mvcc}_txn_total`, "Transactions of several changes.", store.txns);
@@ -185,6 +201,13 @@ function writeStore(text: MetricsText, numbers: MemberNumbers): void {
   text.gauge(`${debugging}_watcher_total`, "Watchers.", watch.watchers);
   text.gauge(`${debugging}_slow_watcher_total`, "Watchers that are behind.", watch.behind);
   text.counter(`${debugging}_events_total`, "Events sent.", watch.events);
+  const pending = "Events that wait for their stream or for the end of a turn.";
+  text.gauge(`${debugging}_pending_events_total`, pending, watch.pendingEvents);
+  text.histogram(
+    `${debugging}_index_compaction_pause_duration_milliseconds`,
+    "Steps of compactions: each visits keys and drops their rows.",
+    tally.compactionIndexPauseMs,
+  );
   const compaction = `${debugging}_db_compaction`;
   text.counter(`${compaction}_keys_total`, "Rows that compactions removed.", store.compactedRows);
   text.histogram(

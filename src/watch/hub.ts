@@ -98,6 +98,14 @@ export class WatchHub implements StreamHost {
     return this.#eventCount;
   }
 
+  /** Events that wait: for the end of this turn, or with streams that take no more at the moment. */
+  get pendingEventCount(): number {
+    let count = 0;
+    for (const span of this.#fresh) count += (span.fresh?.length ?? 0) * span.live.length;
+    for (const stream of this.#streams) count += stream.waitingEvents;
+    return count;
+  }
+
   get watcherCount(): number {
     return this.#watcherCount;
   }
@@ -231,6 +239,7 @@ export class WatchHub implements StreamHost {
   /** @see WatchStream.drained */
   drained(stream: WatchStream): void {
     stream.stalled = false;
+    stream.waitingEvents = 0;
     if (stream.parked.size === 0) return;
     for (const watcher of stream.parked) {
       watcher.pace = Pace.behind;
@@ -311,6 +320,7 @@ export class WatchHub implements StreamHost {
       }
       this.#eventCount += message.events.length;
       if (!stream.sink.onEvents(watcher.id, message)) stream.stalled = true;
+      if (stream.stalled) stream.waitingEvents += message.events.length;
       watcher.spoke = true;
       within = message.fragment;
       bytes += message.bytes;

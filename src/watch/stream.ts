@@ -62,6 +62,8 @@ export class WatchStream {
   readonly compacted = new Set<WatcherId>();
   /** Watchers that are not live. */
   behindCount = 0;
+  /** Events that were written since the client takes no more. */
+  waitingEvents = 0;
   /** The client takes nothing at the moment. */
   stalled = false;
   /** No watcher wants to begin after this; stale when it is large. */

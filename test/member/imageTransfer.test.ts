@@ -70,6 +70,7 @@ function worldWith(
     transfer: 5,
     image: { meta, rows: slow(source.pin()) },
     leaderTerm: Term(2),
+    startMs: 0,
     sendBulk: (frame) => {
       if (!world.laneFull) toPeer.push(copyBytes(frame));
       return !world.laneFull;
@@ -122,6 +123,7 @@ function receiverOf({ home, toLeader }: World, offer: OfferFrame): ImageReceiver
     incoming: home.begin(),
     send: (frame) => void toLeader.push(frame),
     wake: () => {},
+    clock: { nowMs: () => 0 },
   });
 }
 

@@ -6,8 +6,11 @@ import { errTimeoutLeaderFail } from "../../src/base/errors.ts";
 import { Prng } from "../../src/base/prng.ts";
 import { decodeImageFrame, type ImageFrame } from "../../src/member/imageFrames.ts";
 import type { Member } from "../../src/member/member.ts";
+import { writeImages } from "../../src/metrics/memberFamilies.ts";
+import { MetricsText } from "../../src/metrics/text.ts";
 import { FrameKind, frameKind } from "../../src/transport/frame.ts";
 import { type Frame, LocalCluster } from "../support/localCluster.ts";
+import { type Family, numberOf, parseMetrics } from "../support/metricsPage.ts";
 import { assertEqualStates, compact, hashOf, kindOf, put } from "./support.ts";
 
 const compaction = { snapshotEntries: 4, catchUpEntries: 2 };
@@ -84,6 +87,45 @@ test("a member that was away for longer than the log goes on from an image", () 
   assert.ok(cluster.logOf(away).firstIndex() > 20);
   putEach(cluster, 3);
   assertCaughtUp(cluster);
+});
+
+test("the pages of both tell of a transfer, while it lasts and after it", () => {
+  const cluster = started(2);
+  const [away] = followersOf(cluster);
+  const { id } = cluster.leader();
+  const page = (member: MemberId): ReadonlyMap<string, Family> => {
+    const text = new MetricsText();
+    writeImages(text, cluster.member(member).numbers());
+    return parseMetrics(text.take());
+  };
+  const numbers = (side: "send" | "receive"): readonly (number | undefined)[] => {
+    const families = page(side === "send" ? id : away);
+    const snapshot = `etcd_network_snapshot_${side}`;
+    const of = side === "send" ? { To: `${away}` } : { From: `${id}` };
+    return [
+      numberOf(families, `${snapshot}_inflights_total`, of),
+      numberOf(families, `${snapshot}_success`, of),
+      numberOf(families, `${snapshot}_total_duration_seconds_count`, of),
+      numberOf(families, "etcd_mvcc_db_open_read_transactions"),
+      numberOf(families, "etcd_disk_backend_snapshot_duration_seconds_count"),
+      numberOf(families, "etcd_snap_db_save_total_duration_seconds_count"),
+      numberOf(families, "etcd_snap_db_fsync_duration_seconds_count"),
+      numberOf(families, "etcd_server_snapshot_apply_in_progress_total"),
+    ];
+  };
+  const none = undefined;
+  cluster.cut.add(away);
+  putEach(cluster, rounds);
+  assert.deepEqual(numbers("send"), [none, none, none, 0, 0, 0, 0, 0]);
+  watchImages(cluster, ({ kind }) => kind === "chunk");
+  cluster.cut.clear();
+  cluster.tick(3);
+  assert.deepEqual(numbers("send"), [1, none, none, 1, 0, 0, 0, 0]);
+  assert.deepEqual(numbers("receive"), [1, none, none, 0, 0, 0, 0, 1]);
+  watchImages(cluster);
+  assertCaughtUp(cluster);
+  assert.deepEqual(numbers("send"), [0, 1, 1, 0, 1, 0, 0, 0]);
+  assert.deepEqual(numbers("receive"), [0, 1, 1, 0, 0, 1, 1, 0]);
 });
 
 test("trap: a member comes back with an empty disk, and is given everything (etcd #21178)", () => {
