@@ -2,12 +2,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Prng } from "../../src/base/prng.ts";
+import { canonical, canonicalText } from "../support/canonicalJson.ts";
 import { Etcd, findEtcd, noEtcdReason } from "../support/etcd.ts";
-import {
-  type GatewayAnswer,
-  GatewayClient,
-  type GatewayRequest,
-} from "../support/gatewayClient.ts";
+import { GatewayClient, type GatewayRequest } from "../support/gatewayClient.ts";
 import { GatewayGenerator } from "../support/gatewayGenerator.ts";
 import { type RunningCluster, Server } from "../support/server.ts";
 
@@ -196,34 +193,4 @@ async function differenceOf(
   if (want === have) return undefined;
   const body = `${request.body ?? ""}`.slice(0, 120);
   return `${request.method} ${request.path} ${body}\n  etcd: ${want}\n  ours: ${have}`;
-}
-
-// The library of etcd writes one of two spaces behind "proto:", by build, so that nobody compares it.
-function canonical({ status, contentType, text }: GatewayAnswer): string {
-  return `${status} ${contentType} ${canonicalText(text).replaceAll("proto:\u00a0", "proto: ")}`;
-}
-
-// Ids and terms are each cluster's own; ours says the text of a refusal twice.
-function canonicalText(text: string): string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return text;
-  }
-  return JSON.stringify(value, (name, item: unknown) => {
-    if (/^(cluster_id|member_id|raft_term|ID|name|peerURLs|clientURLs)$/.test(name)) {
-      return `some ${typeof item}`;
-    }
-    if (typeof item === "object" && item !== null && "error" in item && "message" in item) {
-      const { error, ...rest } = item;
-      return error === rest.message ? inOrder(rest) : item;
-    }
-    return typeof item === "object" && item !== null && !Array.isArray(item) ? inOrder(item) : item;
-  });
-}
-
-// Neither promises an order of members.
-function inOrder(item: object): object {
-  return Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
