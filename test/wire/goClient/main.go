@@ -1,8 +1,6 @@
 // Etcd's own Go client against one member: prints one line for each thing that went well.
 //
-//	GO111MODULE=off GOPATH=/usr/share/gocode go build -o /tmp/goClient test/wire/goClient/main.go
-//
-// needs Debian's golang-go and golang-etcd-server-dev.
+// The test builds it by itself where Debian's golang-go and golang-etcd-server-dev are installed.
 package main
 
 import (
@@ -15,6 +13,8 @@ import (
 
 	"go.etcd.io/etcd/clientv3"
 	"go.etcd.io/etcd/clientv3/concurrency"
+	"google.golang.org/grpc"
+	reflection "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
 func main() {
@@ -57,7 +57,30 @@ func main() {
 	must(session.Close())
 	status, err := client.Status(context, os.Args[1])
 	must(err)
+	reflect(context, client.ActiveConnection())
 	fmt.Println("status", status.Version)
+}
+
+// What grpcurl asks of a server: its services, and the file that describes one of them.
+func reflect(context context.Context, connection *grpc.ClientConn) {
+	asked := []*reflection.ServerReflectionRequest{
+		{MessageRequest: &reflection.ServerReflectionRequest_ListServices{}},
+		{MessageRequest: &reflection.ServerReflectionRequest_FileContainingSymbol{
+			FileContainingSymbol: "etcdserverpb.KV",
+		}},
+	}
+	stream, err := reflection.NewServerReflectionClient(connection).ServerReflectionInfo(context)
+	must(err)
+	services, files := 0, 0
+	for _, request := range asked {
+		must(stream.Send(request))
+		answer, err := stream.Recv()
+		must(err)
+		services += len(answer.GetListServicesResponse().GetService())
+		files += len(answer.GetFileDescriptorResponse().GetFileDescriptorProto())
+	}
+	must(stream.CloseSend())
+	fmt.Println("reflection", services > 5, files > 0)
 }
 
 func must(err error) {
