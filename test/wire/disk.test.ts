@@ -143,6 +143,7 @@ test("a damaged store is set aside and built again from the log", async () => {
   const { child } = await cluster.run(victim);
   assert.match(child.output, /the store \S+data\.mdb is damaged at page \d+, offset \d+: /);
   assert.deepEqual(readdirSync(member).sort(), [
+    "births.json",
     "identity.json",
     "log",
     "store",
