@@ -72,7 +72,14 @@ export class DeadRows {
       } else open.place = word === 0 && other === undefined ? (place | 31) + 1 : place + 1;
     }
     this.#count -= count;
+    if (this.#count === 0) this.#close();
     return count;
+  }
+
+  // What is added from here on may lie below the place where the open page was left.
+  #close(): void {
+    this.#open = undefined;
+    this.#pages.clear();
   }
 
   #openNext(): OpenPage | undefined {

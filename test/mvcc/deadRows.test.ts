@@ -32,3 +32,19 @@ test("dead rows are given out once, ascending by main revision", () => {
     assert.deepEqual(got.sort(), [...want].sort(), `seed ${seed}`);
   }
 });
+
+// Simulator, seed 1584 of 9922366: the second compaction never ended, and its member worked on it for ever.
+test("rows that come when the last ones have just gone are given out, wherever they lie", () => {
+  const dead = new DeadRows();
+  const got: string[] = [];
+  const give = (main: number, sub: number): void => void got.push(`${main}.${sub}`);
+  dead.add(500, 0);
+  dead.add(500, 2);
+  assert.equal(dead.take(2, give), 2, "as many as there are, so that nobody asks again");
+  dead.add(3, 0);
+  dead.add(500, 1);
+  assert.equal(dead.take(10, give), 2);
+  assert.deepEqual(got.slice(0, 2).sort(), ["500.0", "500.2"]);
+  assert.deepEqual(got.slice(2), ["3.0", "500.1"]);
+  assert.equal(dead.count, 0);
+});
