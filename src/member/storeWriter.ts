@@ -5,8 +5,10 @@ import type { Engine, EngineBatch } from "../storage/engine.ts";
 
 /** A batch leaves when this much waits ... */
 export const flushRows = 4_000;
-/** ... or when the oldest change has waited this long. */
-export const flushDelayMs = 200;
+/** ... or after this time when half as much waits, as beside a compaction ... */
+const halfDelayMs = 40;
+/** ... or when this much time has passed. */
+const flushDelayMs = 200;
 
 /** What collects changes between batches; the applier. */
 export interface ChangeSource {
@@ -64,7 +66,10 @@ export class StoreWriter {
     // One batch at a time.
     if (!this.isIdle) return;
     const nowMs = this.#clock.nowMs();
-    if (this.#source.unflushedRows < flushRows && nowMs - this.#lastFlushMs < flushDelayMs) return;
+    const waitsMs = nowMs - this.#lastFlushMs;
+    const rows = this.#source.unflushedRows;
+    const delayMs = rows >= flushRows ? 0 : rows >= flushRows / 2 ? halfDelayMs : flushDelayMs;
+    if (waitsMs < delayMs) return;
     const batch = this.#source.takeBatch();
     if (batch === undefined) return;
     this.#taken++;

@@ -10,7 +10,7 @@ import type { StoreState } from "./state.ts";
 
 /**
  * Deleted rows that wait for a batch; a step that reaches it does nothing until they are taken. Puts go
- * on beside: a batch leaves every 40 ms, and handing one over is a stall.
+ * on beside: so many are worth a batch every 40 ms, and handing one over is a stall.
  */
 export const deletionsMax = 2_000;
 
