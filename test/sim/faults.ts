@@ -164,7 +164,9 @@ export class Faults {
       member.crash("lags behind");
       member.restartLater(lagUs + this.#upTo(this.#world.odds.faults.downUsMax));
     }
-    sites.arm(member.id, site, this.#upTo(armed === imageSites ? 1 : passagesMax));
+    // Logs are cut behind batches of the store, a few times in a life.
+    const isRare = armed === imageSites || site.startsWith("log.compact");
+    sites.arm(member.id, site, this.#upTo(isRare ? 1 : passagesMax));
   }
 
   /** The operator wants another leader; whatever comes of it. */

@@ -3,7 +3,7 @@ import type { Verdict } from "./runSeed.ts";
 import { allSites } from "./sites.ts";
 
 /** With as many seeds everything has happened: what has not cannot happen any more. */
-const allSitesSeedsMin = 500;
+const allSitesSeedsMin = 1_500;
 
 export class Summary {
   readonly #startedMs = performance.now();
