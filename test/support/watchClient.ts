@@ -114,11 +114,14 @@ export class WatchClient {
 
   /** One timer, for the bound alone: what is waited for wakes by itself. */
   async #wait(what: string, done: () => boolean): Promise<void> {
-    const late = setTimeout(() => this.#wake(), waitMsMax);
-    const deadline = Date.now() + waitMsMax;
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      this.#wake();
+    }, waitMsMax);
     try {
       while (!done()) {
-        if (Date.now() >= deadline) throw new Error(`waited in vain for ${what}`);
+        if (isLate) throw new Error(`waited in vain for ${what}`);
         await new Promise<void>((resolve) => this.#waiting.push(resolve));
       }
     } finally {
