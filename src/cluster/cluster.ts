@@ -370,7 +370,9 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
+  /** @throws {StartError} also when the cluster removes it meanwhile. */
   async #restart(supervisor: Supervisor): Promise<void> {
+    this.#refuseRemoved([supervisor]);
     this.#failures.delete(supervisor.id);
     if (supervisor.state === "down" || supervisor.state === "failed") supervisor.spawn();
     await this.#until(() => supervisor.state === "serving", [supervisor]);
@@ -459,6 +461,11 @@ export class Cluster implements AsyncDisposable {
     return this.#supervisors.every((supervisor) => supervisor.state === state);
   }
 
+  #refuseRemoved(needed: readonly Supervisor[]): void {
+    const gone = needed.find((supervisor) => !this.#supervisors.includes(supervisor));
+    if (gone !== undefined) throw new StartError(`${gone.name} was removed from the cluster`);
+  }
+
   /** Waits for a step of `needed` members that makes `reached` true. @throws {StartError} */
   async #until(
     reached: () => boolean,
@@ -474,6 +481,7 @@ export class Cluster implements AsyncDisposable {
         if (reached()) return true;
         const failure = needed.map(({ id }) => this.#failures.get(id)).find((why) => why);
         if (failure !== undefined) throw new StartError(failure);
+        this.#refuseRemoved(needed);
         if (this.#closing !== undefined) throw new StartError("the cluster was closed");
         if (late) throw new StartError("the cluster did not get ready");
         return false;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { tuneHeapOfThreads } from "../../src/base/system.ts";
 import { Writer } from "../../src/proto/writer.ts";
-import { Cluster, type MemberHandle, type MemberNotice } from "../../src/quorlet.ts";
+import { type Client, Cluster, type MemberHandle, type MemberNotice } from "../../src/quorlet.ts";
 import { chaosTiming, memberNames, type Order, type Report, type Request } from "./orders.ts";
 
 /** What a notice says of a thread that left because it was told to. */
@@ -116,10 +116,7 @@ async function heal(): Promise<string> {
   await restartAll();
   const client = cluster.client();
   try {
-    for (const { id, isLearner } of (await client.memberList()).members) {
-      const isRunning = cluster.members.some((member) => member.id === id);
-      if (isLearner && isRunning) await insist(() => promote(id));
-    }
+    await insist(() => settle(client));
   } finally {
     client.close();
   }
@@ -127,22 +124,36 @@ async function heal(): Promise<string> {
   return cluster.members.map(({ name }) => name).join();
 }
 
+/** A removal that nobody could confirm may yet be committed: whoever goes must have gone. */
+async function settle(client: Client): Promise<void> {
+  const { members } = await client.memberList();
+  for (const { id, isLearner } of members) {
+    const isRunning = cluster.members.some((member) => member.id === id);
+    if (isLearner && isRunning) await promote(id);
+  }
+  const goes = cluster.members.find(({ id }) => members.every((member) => member.id !== id));
+  if (goes !== undefined) throw new Error(`${goes.name} has yet to go`);
+}
+
 /** Also those that were added and never began: the process was killed in between. */
 async function shrink(): Promise<string> {
   const client = cluster.client();
-  const gone: string[] = [];
+  const gone = new Set<string>();
   const stay = new Set(cluster.members.filter(isFirst).map(({ id }) => id));
   try {
-    for (const { id, name } of (await client.memberList()).members) {
-      if (stay.has(id)) continue;
-      await insist(() => cluster.removeMember(id));
-      gone.push(`${id.toString(16)} ${name}`);
-    }
+    await insist(async () => {
+      for (const { id, name } of (await client.memberList()).members) {
+        if (stay.has(id)) continue;
+        gone.add(`${id.toString(16)} ${name}`);
+        await cluster.removeMember(id);
+      }
+      await settle(client);
+    });
   } finally {
     client.close();
   }
   tellMembers();
-  return gone.join() || "nobody";
+  return [...gone].join() || "nobody";
 }
 
 async function promote(id: bigint): Promise<void> {
@@ -157,7 +168,16 @@ async function promote(id: bigint): Promise<void> {
 }
 
 async function restartAll(): Promise<void> {
-  await Promise.all(cluster.members.map((member) => member.restart()));
+  await Promise.all(cluster.members.map(restart));
+}
+
+/** Who is removed meanwhile need not come back. */
+async function restart(member: MemberHandle): Promise<void> {
+  try {
+    await member.restart();
+  } catch (error) {
+    if (cluster.members.some(({ id }) => id === member.id)) throw error;
+  }
 }
 
 async function insist(act: () => Promise<unknown>): Promise<void> {

@@ -19,6 +19,8 @@ export function describeFailure(report: RoundReport): string {
     ...protocol.map((line) => `  ${line}`),
     "part of the history (µs since the round began):",
     ...excerpt(report).map((line) => `  ${line}`),
+    // Whoever sees only the end of a long report sees what it is about.
+    `so failed seed ${seed}: ${what}`,
   ].join("\n");
 }
 

@@ -36,6 +36,8 @@ test("from one to three and back to two, on disk, over a restart", async (t) => 
   await first.removeMember(third.id);
   assert.equal(namesOf(first), "m1 m2");
   assert.ok(notices.some(({ name, kind }) => name === "m3" && kind === "removed"));
+  await assert.rejects(third.restart(), { message: "m3 was removed from the cluster" });
+  assert.ok(!notices.some(({ kind }) => kind === "failed"), "nobody tried to start it");
   await first.close();
   await using again = await Cluster.start({ dataDir });
   assert.equal(namesOf(again), "m1 m2");
