@@ -1,12 +1,13 @@
 // Reads of the KV service, from the request to the bytes of the answer. One that took long, waiting
 // included, is told of.
 import type { OpResult, TxnResult } from "../apply/outcome.ts";
-import { EtcdError, errCanceled, errMalformed } from "../base/errors.ts";
+import { unreachable } from "../base/assert.ts";
+import { EtcdError, errCanceled } from "../base/errors.ts";
 import type { UnaryCall } from "../grpc/call.ts";
 import type { MemberService, ReadCompletion, RequestFacts } from "../member/service.ts";
 import { decodeTxnRequest } from "../proto/decodeRequests.ts";
 import { encodeRangeResponse, encodeTxnResponse } from "../proto/encodeResponses.ts";
-import type { RangeRequest } from "../proto/kv.ts";
+import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
 import { Malformed } from "../proto/reader.ts";
 import { rangeText, txnText } from "../proto/requestText.ts";
 import type { Writer } from "../proto/writer.ts";
@@ -18,18 +19,22 @@ export interface Reading {
   readonly writer: Writer;
 }
 
-export class RangeRead implements ReadCompletion {
-  readonly #reading: Reading;
+/** What differs between reads: how the answer is found, and how the log calls it. */
+abstract class Read implements ReadCompletion {
+  protected readonly reading: Reading;
   readonly #call: UnaryCall;
-  readonly #request: RangeRequest;
   readonly #sinceMs: number;
 
-  constructor(reading: Reading, call: UnaryCall, request: RangeRequest) {
-    this.#reading = reading;
+  constructor(reading: Reading, call: UnaryCall) {
+    this.reading = reading;
     this.#call = call;
-    this.#request = request;
     this.#sinceMs = reading.member.times.nowMs();
   }
+
+  /** @throws {EtcdError} */
+  protected abstract answer(): Answer;
+  /** What was asked, without values. */
+  protected abstract text(): Pick<RequestFacts, "prefix" | "request">;
 
   onReady(): void {
     // The caller went away while it waited: nothing is read for nobody.
@@ -37,15 +42,11 @@ export class RangeRead implements ReadCompletion {
       this.#call.fail(errCanceled);
       return;
     }
-    const { member, headers, writer } = this.#reading;
     try {
-      const result = member.state.range(this.#request);
-      const answer = encodeRangeResponse(writer, headers.at(result.revision), result);
-      this.#call.respond(answer);
-      const slowMs = member.times.slowMs(this.#sinceMs);
-      if (slowMs === undefined) return;
-      const size = answer.length;
-      this.#tell(slowMs, () => ({ response: `${countText(result)} size:${size}` }));
+      const { bytes, counts } = this.answer();
+      this.#call.respond(bytes);
+      const size = bytes.length;
+      this.#tellIfSlow(() => ({ response: `${counts()} size:${size}` }));
     } catch (error) {
       this.onRefused(refusalOf(error));
     }
@@ -53,71 +54,66 @@ export class RangeRead implements ReadCompletion {
 
   onRefused(error: EtcdError): void {
     this.#call.fail(error);
-    const slowMs = this.#reading.member.times.slowMs(this.#sinceMs);
-    if (slowMs !== undefined) this.#tell(slowMs, () => refusedFacts(error));
+    this.#tellIfSlow(() => ({ response: "", error: error.message }));
   }
 
-  #tell(tookMs: number, more: () => Pick<RequestFacts, "response" | "error">): void {
-    const request = this.#request;
-    this.#reading.member.times.tell(tookMs, () => ({
-      ...{ prefix: "read-only range ", request: rangeText(request) },
-      ...more(),
-    }));
+  #tellIfSlow(more: () => Pick<RequestFacts, "response" | "error">): void {
+    const { times } = this.reading.member;
+    const tookMs = times.slowMs(this.#sinceMs);
+    if (tookMs !== undefined) times.tell(tookMs, () => ({ ...this.text(), ...more() }));
   }
 }
 
-export class TxnRead implements ReadCompletion {
-  readonly #reading: Reading;
-  readonly #call: UnaryCall;
+interface Answer {
+  /** A view into the writer. */
+  readonly bytes: Uint8Array;
+  /** For the log. */
+  readonly counts: () => string;
+}
+
+export class RangeRead extends Read {
+  readonly #request: RangeRequest;
+
+  constructor(reading: Reading, call: UnaryCall, request: RangeRequest) {
+    super(reading, call);
+    this.#request = request;
+  }
+
+  protected override answer(): Answer {
+    const { member, headers, writer } = this.reading;
+    const result = member.state.range(this.#request);
+    const bytes = encodeRangeResponse(writer, headers.at(result.revision), result);
+    return { bytes, counts: () => countText(result) };
+  }
+
+  protected override text(): Pick<RequestFacts, "prefix" | "request"> {
+    return { prefix: "read-only range ", request: rangeText(this.#request) };
+  }
+}
+
+export class TxnRead extends Read {
   readonly #message: Uint8Array;
-  readonly #sinceMs: number;
 
   /** @param message the request's bytes, checked; ours alone if the read has to wait. */
   constructor(reading: Reading, call: UnaryCall, message: Uint8Array) {
-    this.#reading = reading;
-    this.#call = call;
+    super(reading, call);
     this.#message = message;
-    this.#sinceMs = reading.member.times.nowMs();
   }
 
-  onReady(): void {
-    if (this.#call.cancelled) {
-      this.#call.fail(errCanceled);
-      return;
-    }
-    const { member, headers, writer } = this.#reading;
+  protected override answer(): Answer {
+    const { member, headers, writer } = this.reading;
+    const result = member.state.readTxn(this.#decoded());
+    const bytes = encodeTxnResponse(writer, headers.at(result.revision), result);
+    return { bytes, counts: () => `responses:<${txnCounts(result).join(" ")}>` };
+  }
+
+  protected override text(): Pick<RequestFacts, "prefix" | "request"> {
+    return { prefix: "read-only txn ", request: txnText(this.#decoded()) };
+  }
+
+  #decoded(): TxnRequest {
     const request = decodeTxnRequest(this.#message);
-    if (request instanceof Malformed) {
-      this.#call.fail(errMalformed(request.why));
-      return;
-    }
-    try {
-      const result = member.state.readTxn(request);
-      const answer = encodeTxnResponse(writer, headers.at(result.revision), result);
-      this.#call.respond(answer);
-      const slowMs = member.times.slowMs(this.#sinceMs);
-      if (slowMs === undefined) return;
-      const size = answer.length;
-      const counts = (): string => txnCounts(result).join(" ");
-      this.#tell(slowMs, () => ({ response: `responses:<${counts()}> size:${size}` }));
-    } catch (error) {
-      this.onRefused(refusalOf(error));
-    }
-  }
-
-  onRefused(error: EtcdError): void {
-    this.#call.fail(error);
-    const slowMs = this.#reading.member.times.slowMs(this.#sinceMs);
-    if (slowMs !== undefined) this.#tell(slowMs, () => refusedFacts(error));
-  }
-
-  #tell(tookMs: number, more: () => Pick<RequestFacts, "response" | "error">): void {
-    const request = decodeTxnRequest(this.#message);
-    this.#reading.member.times.tell(tookMs, () => ({
-      prefix: "read-only txn ",
-      request: request instanceof Malformed ? "malformed" : txnText(request),
-      ...more(),
-    }));
+    return request instanceof Malformed ? unreachable("it was checked") : request;
   }
 }
 
@@ -126,11 +122,6 @@ export function refusalOf(error: unknown): EtcdError {
   if (error instanceof EtcdError) return error;
   throw error;
 }
-
-const refusedFacts = (error: EtcdError): Pick<RequestFacts, "response" | "error"> => ({
-  response: "",
-  error: error.message,
-});
 
 const countText = ({ rows }: { readonly rows: readonly Uint8Array[] }): string =>
   `range_response_count:${rows.length}`;

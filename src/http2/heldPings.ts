@@ -11,19 +11,15 @@ export interface PingHolder {
 
 /** The answer that one connection holds, if any. */
 export class HeldPing {
-  readonly #payload = Buffer.alloc(8);
+  readonly payload = Buffer.alloc(8);
   holds = false;
   /** Beat at which the hold began. */
   since = 0;
   /** Whether the clock knows of this connection. */
   listed = false;
 
-  get payload(): Buffer {
-    return this.#payload;
-  }
-
   take(payload: Uint8Array): void {
-    this.#payload.set(payload);
+    this.payload.set(payload);
     this.holds = true;
     this.since = -1;
   }
