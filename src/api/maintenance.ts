@@ -1,20 +1,35 @@
-// The Maintenance service: how this member is, whether its state equals the others', its alarms.
+// The Maintenance service: how this member is, whether its state equals the others', its alarms, and
+// downgrades as far as there are none.
 import { MemberId, noMember } from "../base/brand.ts";
 import { emptyBytes } from "../base/bytes.ts";
-import { type EtcdError, errAlarmUnsupported, errMalformed, errNoLeader } from "../base/errors.ts";
-import type { UnaryMethod } from "../grpc/call.ts";
+import {
+  type EtcdError,
+  errAlarmUnsupported,
+  errDowngradeAction,
+  errDowngradeTarget,
+  errDowngradeUnsupported,
+  errDowngradeVersionFormat,
+  errMalformed,
+  errNoDowngrade,
+  errNoLeader,
+} from "../base/errors.ts";
+import type { UnaryCall, UnaryMethod } from "../grpc/call.ts";
 import type { HashResult, MemberService, MemberStatus } from "../member/service.ts";
 import { encodeCompactionResponse as encodeHeaderOnly } from "../proto/encodeResponses.ts";
 import {
   AlarmAction,
   AlarmKind,
   type AlarmRequest,
+  DowngradeAction,
+  type DowngradeRequest,
   decodeAlarmRequest,
+  decodeDowngradeRequest,
   decodeEmptyRequest,
   decodeHashKvRequest,
   decodeMoveLeaderRequest,
   encodeHashKvResponse,
   encodeStatusResponse,
+  type HashKvAnswer,
 } from "../proto/maintenanceCodec.ts";
 import { Malformed } from "../proto/reader.ts";
 import type { Writer } from "../proto/writer.ts";
@@ -25,6 +40,8 @@ import type { Headers } from "./header.ts";
  * can do (Kubernetes asks for 3.5.13 before it relies on watch progress); etcdctl only prints it.
  */
 export const etcdVersion = "3.5.30";
+/** The only version that a cluster of that release could go down to. */
+const downgradeTarget = "3.4";
 
 export class MaintenanceService {
   readonly #member: MemberService;
@@ -79,15 +96,53 @@ export class MaintenanceService {
     const request = decodeHashKvRequest(message);
     if (request instanceof Malformed) return call.fail(errMalformed(request.why));
     // Below 0 stands for "now" too, as in etcd.
-    this.#member.hashKv(Math.max(0, request.revision), {
+    this.#hash(call, Math.max(0, request.revision), (result) => result);
+  };
+
+  /** etcd hashes its whole file, which differs from member to member; here it is all keys and their history. */
+  readonly hash: UnaryMethod = (call, message) => {
+    const fault = decodeEmptyRequest(message);
+    if (fault !== undefined) return call.fail(errMalformed(fault.why));
+    this.#hash(call, 0, ({ hash }) => ({ hash, compactRevision: 0, hashRevision: 0 }));
+  };
+
+  /** No downgrade is under way and none can be begun; what etcd refuses is refused alike. */
+  readonly downgrade: UnaryMethod = (call, message) => {
+    const request = decodeDowngradeRequest(message);
+    if (request instanceof Malformed) return call.fail(errMalformed(request.why));
+    const refuse = (): void => call.fail(refusalOf(request));
+    this.#member.readIndex({ onReady: refuse, onRefused: (error) => call.fail(error) });
+  };
+
+  #hash(call: UnaryCall, revision: number, answerOf: (result: HashResult) => HashKvAnswer): void {
+    this.#member.hashKv(revision, {
       onHash: (result: HashResult) => {
         const header = this.#headers.at(result.revision);
-        call.respond(encodeHashKvResponse(this.#writer, header, result));
+        call.respond(encodeHashKvResponse(this.#writer, header, answerOf(result)));
       },
       onRefused: (error: EtcdError) => call.fail(error),
     });
-  };
+  }
 }
+
+function refusalOf({ action, version }: DowngradeRequest): EtcdError {
+  switch (action) {
+    case DowngradeAction.validate:
+    case DowngradeAction.enable: {
+      const [, major, minor] = versionText.exec(version) ?? [];
+      if (major === undefined) return errDowngradeVersionFormat;
+      const isTarget = `${Number(major)}.${Number(minor)}` === downgradeTarget;
+      return isTarget ? errDowngradeUnsupported : errDowngradeTarget;
+    }
+    case DowngradeAction.cancel:
+      return errNoDowngrade;
+    default:
+      return errDowngradeAction;
+  }
+}
+
+/** Major and minor; what follows does not count. */
+const versionText = /^(\d+)\.(\d+)(?:\.\d+(?:[-+].*)?)?$/;
 
 /** To raise an alarm would change something; an unknown action crashes etcd and is refused here. */
 function changesNothing({ action, alarm }: AlarmRequest): boolean {

@@ -150,6 +150,46 @@ export const errNoLeaderKey = refusal(unknown, '"leader" field must be provided'
 /** UNKNOWN: the text of what was refused inside. */
 export const errInside = (error: EtcdError): EtcdError => refusal(unknown, error.message);
 
+// Users and roles, of which there are none.
+export const errRootUserNotExist = refusal(
+  failedPrecondition,
+  "etcdserver: root user does not exist",
+);
+export const errUserEmpty = refusal(invalidArgument, "etcdserver: user name is empty");
+export const errUserNotFound = refusal(failedPrecondition, "etcdserver: user name not found");
+export const errRoleEmpty = refusal(invalidArgument, "etcdserver: role name is empty");
+export const errRoleNotFound = refusal(failedPrecondition, "etcdserver: role name not found");
+export const errPermissionNotGiven = refusal(invalidArgument, "etcdserver: permission not given");
+export const errInvalidAuthManagement = refusal(
+  invalidArgument,
+  "etcdserver: invalid auth management",
+);
+export const errAuthNotEnabled = refusal(
+  failedPrecondition,
+  "etcdserver: authentication is not enabled",
+);
+/** The text is ours. */
+export const errAuthUnsupported = refusal(
+  unimplemented,
+  "etcdserver: users and roles are not supported",
+);
+
+// Downgrades, which there are none of: etcd's texts for what it refuses too, the last is ours.
+export const errDowngradeVersionFormat = refusal(
+  invalidArgument,
+  "etcdserver: wrong downgrade target version format",
+);
+export const errDowngradeTarget = refusal(
+  invalidArgument,
+  "etcdserver: invalid downgrade target version",
+);
+export const errNoDowngrade = refusal(failedPrecondition, "etcdserver: no inflight downgrade job");
+export const errDowngradeAction = refusal(unknown, "etcdserver: unknown method");
+export const errDowngradeUnsupported = refusal(
+  unimplemented,
+  "etcdserver: a downgrade is not supported",
+);
+
 // Maintenance. The text is ours: etcd can raise alarms by hand.
 export const errAlarmUnsupported = refusal(
   unimplemented,

@@ -1,4 +1,5 @@
 // Which path is served by which method of api/.
+import { AuthService } from "../api/auth.ts";
 import { ClusterService } from "../api/cluster.ts";
 import { ElectionService } from "../api/election.ts";
 import { Headers } from "../api/header.ts";
@@ -40,6 +41,7 @@ export function bindMethods(member: MemberService): MethodTable {
   const kv = new KvService(member, headers, writer);
   const cluster = new ClusterService(member, headers, writer);
   const maintenance = new MaintenanceService(member, headers, writer);
+  const auth = new AuthService(member, headers, writer);
   const health = new HealthService(writer);
   const watch = new WatchService(member, headers, writer);
   const lease = new LeaseService(member, headers, writer);
@@ -65,6 +67,9 @@ export function bindMethods(member: MemberService): MethodTable {
     ["/etcdserverpb.Maintenance/Status", maintenance.status],
     ["/etcdserverpb.Maintenance/Alarm", maintenance.alarm],
     ["/etcdserverpb.Maintenance/HashKV", maintenance.hashKv],
+    ["/etcdserverpb.Maintenance/Hash", maintenance.hash],
+    ["/etcdserverpb.Maintenance/Downgrade", maintenance.downgrade],
+    ...authMethods(auth),
     ["/v3lockpb.Lock/Lock", lock.lock],
     ["/v3lockpb.Lock/Unlock", lock.unlock],
     ["/v3electionpb.Election/Campaign", election.campaign],
@@ -86,6 +91,29 @@ export function bindMethods(member: MemberService): MethodTable {
   ]);
   for (const [path, method] of stream) stream.set(path, ledStream(member, method));
   return { unary, stream };
+}
+
+function authMethods(auth: AuthService): readonly (readonly [string, UnaryMethod])[] {
+  const methods: Readonly<Record<string, UnaryMethod>> = {
+    AuthEnable: auth.enable,
+    AuthDisable: auth.nothing,
+    AuthStatus: auth.status,
+    Authenticate: auth.authenticate,
+    UserAdd: auth.userAdd,
+    UserGet: auth.ofUser,
+    UserList: auth.nothing,
+    UserDelete: auth.ofUser,
+    UserChangePassword: auth.ofUser,
+    UserGrantRole: auth.ofUser,
+    UserRevokeRole: auth.ofUser,
+    RoleAdd: auth.roleAdd,
+    RoleGet: auth.ofRole,
+    RoleList: auth.nothing,
+    RoleDelete: auth.ofRole,
+    RoleGrantPermission: auth.grantPermission,
+    RoleRevokePermission: auth.ofRole,
+  };
+  return Object.entries(methods).map(([name, method]) => [`/etcdserverpb.Auth/${name}`, method]);
 }
 
 /** What a learner serves as well; of ranges the KV service refuses those that are linearizable. */

@@ -1,4 +1,4 @@
-// Maintenance.Status, Alarm and HashKV on the wire; by hand for the reason given in clusterCodec.ts.
+// Maintenance.Status, Alarm, Downgrade and HashKV on the wire; by hand for the reason given in clusterCodec.ts.
 import { writeHeader } from "./encodeResponses.ts";
 import { type Malformed, Reader } from "./reader.ts";
 import type { AnswerHeader } from "./responses.ts";
@@ -27,6 +27,14 @@ export interface AlarmRequest {
   readonly memberId: bigint;
   /** A number outside of AlarmKind is possible. */
   readonly alarm: number;
+}
+
+export const DowngradeAction = { validate: 0, enable: 1, cancel: 2 } as const;
+
+export interface DowngradeRequest {
+  /** A number outside of DowngradeAction is possible. */
+  readonly action: number;
+  readonly version: string;
 }
 
 export interface HashKvRequest {
@@ -71,6 +79,18 @@ export function decodeMoveLeaderRequest(bytes: Uint8Array): bigint | Malformed {
     else reader.skip(tag, 1);
   }
   return reader.fault ?? target;
+}
+
+export function decodeDowngradeRequest(bytes: Uint8Array): DowngradeRequest | Malformed {
+  const reader = new Reader(bytes);
+  let action = 0;
+  let version = "";
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag === 0x08) action = reader.int32();
+    else if (tag === 0x12) version = reader.string();
+    else reader.skip(tag, 2);
+  }
+  return reader.fault ?? { action, version };
 }
 
 export function decodeHashKvRequest(bytes: Uint8Array): HashKvRequest | Malformed {

@@ -5,7 +5,13 @@ import { MemberId, noMember, Revision } from "../../src/base/brand.ts";
 import {
   EtcdError,
   errAlarmUnsupported,
+  errAuthUnsupported,
   errCompacted,
+  errDowngradeTarget,
+  errDowngradeUnsupported,
+  errDowngradeVersionFormat,
+  errInvalidAuthManagement,
+  errRoleNotFound,
   errStopped,
   errUnknownService,
   StatusCode,
@@ -134,6 +140,66 @@ test("HashKV: asks the member and hands its word on", () => {
     hash_revision: "3",
   });
   assert.deepEqual(refused.answers, [errCompacted]);
+});
+
+test("Hash: of what HashKV hashes, without its revisions", () => {
+  const member = new FakeMember();
+  const call = run(member, "/etcdserverpb.Maintenance/Hash", new Uint8Array(0));
+  const [asked] = member.hashes;
+  assert.equal(asked?.revision, 0);
+  const [revision, hashRevision] = [Revision(11), Revision(11)];
+  asked?.completion.onHash({ hash: 17, revision, hashRevision, compactRevision: -1 });
+  const header = { ...headerNow, revision: "11" };
+  assert.deepEqual(answerOf(call, "HashResponse"), { header, hash: 17 });
+});
+
+test("Downgrade: refused as etcd does, and where etcd would begin one", () => {
+  const rows = [
+    { fields: { version: "3.4" }, want: errDowngradeUnsupported },
+    { fields: { action: 1, version: "03.4.7-rc.0+x" }, want: errDowngradeUnsupported },
+    { fields: { version: "3.5.0" }, want: errDowngradeTarget },
+    { fields: { version: "3.4-rc.0" }, want: errDowngradeVersionFormat },
+  ];
+  for (const { fields, want } of rows) {
+    const member = new FakeMember();
+    const message = encodeMessage("DowngradeRequest", fields);
+    const call = run(member, "/etcdserverpb.Maintenance/Downgrade", message);
+    member.reads[0]?.onReady();
+    assert.deepEqual(call.answers, [want], JSON.stringify(fields));
+  }
+});
+
+test("Auth: off, and no users: told when a quorum has said so", () => {
+  const member = new FakeMember();
+  const call = run(member, "/etcdserverpb.Auth/AuthStatus", new Uint8Array(0));
+  assert.deepEqual(call.answers, []);
+  member.reads[0]?.onReady();
+  assert.deepEqual(answerOf(call, "AuthStatusResponse"), { header: headerNow, authRevision: "1" });
+  const refused = run(member, "/etcdserverpb.Auth/UserList", new Uint8Array(0));
+  member.reads[1]?.onRefused(errStopped);
+  assert.deepEqual(refused.answers, [errStopped]);
+});
+
+test("Auth: no user and no role can be made", () => {
+  const [key, end] = [Buffer.from("a"), Buffer.from("b")];
+  const [grant, name] = ["RoleGrantPermission", "r"];
+  const rows = [
+    { method: "UserAdd", fields: { name }, want: errAuthUnsupported },
+    { method: "RoleAdd", fields: { name }, want: errAuthUnsupported },
+    { method: grant, fields: { name, perm: { key, range_end: end } }, want: errRoleNotFound },
+    {
+      method: grant,
+      fields: { name, perm: { key, range_end: key } },
+      want: errInvalidAuthManagement,
+    },
+  ];
+  for (const { method, fields, want } of rows) {
+    const member = new FakeMember();
+    const message = encodeMessage(`Auth${method}Request`, fields);
+    const call = run(member, `/etcdserverpb.Auth/${method}`, message);
+    member.reads[0]?.onReady();
+    assert.deepEqual(call.answers, [want], JSON.stringify(fields));
+  }
 });
 
 test("health: Check and List", () => {
