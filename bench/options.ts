@@ -60,7 +60,7 @@ export interface BenchOptions extends ScenarioOptions {
   readonly embedded: boolean;
   /** How the members of an own cluster talk: threads of one process, or processes over WebSocket. */
   readonly transport: "port" | "ws";
-  /** Whose calls: our own generator's over gRPC, or over WebSockets by the typed client's channel; the stock Go client's. */
+  /** Whose calls: our own generator's over gRPC, or over WebSockets by the typed client, which asks the leader; the stock Go client's. */
   readonly client: "node" | "ws" | "go";
   readonly goClient?: string;
   /** "etcd" or "etcd=path of the binary": alternated with it. */

@@ -17,8 +17,11 @@ export async function generateLoad(task: LoadTask): Promise<LoadResult> {
     { length: count },
     (_, i) => task.endpoints[i % task.endpoints.length] ?? "",
   );
-  const open = task.client === "ws" ? openSocket : GrpcConnection.open;
-  const connections = await Promise.all(endpoints.map((endpoint) => open(endpoint)));
+  const connections = await Promise.all(
+    task.client === "ws"
+      ? endpoints.map(() => openSockets(task.endpoints))
+      : endpoints.map((endpoint) => GrpcConnection.open(endpoint)),
+  );
   try {
     return await runLoad(task, connections);
   } finally {
@@ -26,11 +29,10 @@ export async function generateLoad(task: LoadTask): Promise<LoadResult> {
   }
 }
 
-// One channel for each, to one member: as many calls in flight as there are callers.
-function openSocket(endpoint: string): Promise<Caller> {
-  return Promise.resolve(
-    new EmbeddedCaller(new SocketChannel([`ws://${endpoint}`], dialNodeSocket)),
-  );
+// Each is a client of its own that knows all members, as `connect` makes them: it asks the leader.
+function openSockets(endpoints: readonly string[]): Promise<Caller> {
+  const urls = endpoints.map((endpoint) => `ws://${endpoint}`);
+  return Promise.resolve(new EmbeddedCaller(new SocketChannel(urls, dialNodeSocket)));
 }
 
 /** The apply benchmark. Its LMDB environment is opened and closed within the task. */
