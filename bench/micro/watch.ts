@@ -67,6 +67,8 @@ class World {
           return Revision(store.revision);
         },
         range: never,
+        longRange: never,
+        stepRange: never,
         readTxn: never,
       },
       status: () => ({ isLearner: false }) as MemberStatus,

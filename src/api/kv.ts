@@ -51,10 +51,15 @@ export class KvService {
     const refusal = checkRange(request);
     if (refusal !== undefined) return call.fail(refusal);
     const read = new RangeRead(this.#reading, call, request);
-    if (request.serializable) read.onReady();
+    if (request.serializable) this.#readNow(read);
     else if (this.#member.isLearner) call.fail(errLearnerRefuses);
     else this.#member.readIndex(read);
   };
+
+  #readNow(read: RangeRead): void {
+    read.onReady();
+    if (read.hasMore) this.#member.readOn(read);
+  }
 
   readonly put: UnaryMethod = (call, message) => {
     const request = decodePutRequest(message);

@@ -1,10 +1,15 @@
 // Reads of the KV service, from the request to the bytes of the answer. One that took long, waiting
 // included, is told of.
-import type { OpResult, TxnResult } from "../apply/outcome.ts";
+import type { OpResult, RangeResult, TxnResult } from "../apply/outcome.ts";
 import { unreachable } from "../base/assert.ts";
 import { EtcdError, errCanceled } from "../base/errors.ts";
 import type { UnaryCall } from "../grpc/call.ts";
-import type { MemberService, ReadCompletion, RequestFacts } from "../member/service.ts";
+import type {
+  MemberService,
+  ReadCompletion,
+  RequestFacts,
+  StateReader,
+} from "../member/service.ts";
 import { decodeTxnRequest } from "../proto/decodeRequests.ts";
 import { encodeRangeResponse, encodeTxnResponse } from "../proto/encodeResponses.ts";
 import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
@@ -24,6 +29,7 @@ abstract class Read implements ReadCompletion {
   protected readonly reading: Reading;
   readonly #call: UnaryCall;
   readonly #sinceMs: number;
+  hasMore = false;
 
   constructor(reading: Reading, call: UnaryCall) {
     this.reading = reading;
@@ -31,19 +37,25 @@ abstract class Read implements ReadCompletion {
     this.#sinceMs = reading.member.times.nowMs();
   }
 
-  /** @throws {EtcdError} */
-  protected abstract answer(): Answer;
+  /** Undefined: not everything is read yet. @throws {EtcdError} */
+  protected abstract answer(): Answer | undefined;
   /** What was asked, without values. */
   protected abstract text(): Pick<RequestFacts, "prefix" | "request">;
 
   onReady(): void {
+    this.hasMore = false;
     // The caller went away while it waited: nothing is read for nobody.
     if (this.#call.cancelled) {
       this.#call.fail(errCanceled);
       return;
     }
     try {
-      const { bytes, counts } = this.answer();
+      const answer = this.answer();
+      if (answer === undefined) {
+        this.hasMore = true;
+        return;
+      }
+      const { bytes, counts } = answer;
       this.#call.respond(bytes);
       const size = bytes.length;
       this.#tellIfSlow(() => ({ response: `${counts()} size:${size}` }));
@@ -73,17 +85,25 @@ interface Answer {
 
 export class RangeRead extends Read {
   readonly #request: RangeRequest;
+  #long: ReturnType<StateReader["longRange"]>;
 
   constructor(reading: Reading, call: UnaryCall, request: RangeRequest) {
     super(reading, call);
     this.#request = request;
   }
 
-  protected override answer(): Answer {
-    const { member, headers, writer } = this.reading;
-    const result = member.state.range(this.#request);
+  protected override answer(): Answer | undefined {
+    const { headers, writer } = this.reading;
+    const result = this.#result();
+    if (result === undefined) return undefined;
     const bytes = encodeRangeResponse(writer, headers.at(result.revision), result);
     return { bytes, counts: () => countText(result) };
+  }
+
+  #result(): RangeResult | undefined {
+    const { state } = this.reading.member;
+    this.#long ??= state.longRange(this.#request);
+    return this.#long === undefined ? state.range(this.#request) : state.stepRange(this.#long);
   }
 
   protected override text(): Pick<RequestFacts, "prefix" | "request"> {

@@ -35,6 +35,7 @@ import { type BatchOrigin, batchOrigin, CommandKind, forEachCommand } from "./co
 import { type Command, firstRefusal, type Gate, type Gates, orderedGates } from "./gates.ts";
 import { type Checkpoints, decodeCheckpoints, decodeExpiry, type Expiry } from "./leaseDuties.ts";
 import { checkpoint, expire, grant, grantRefusal, revoke } from "./leases.ts";
+import { LongRange } from "./longRange.ts";
 import { type ChangeContext, decodeAttributes } from "./memberRecord.ts";
 import { Members, type StageRow } from "./members.ts";
 import { Origins } from "./origins.ts";
@@ -135,6 +136,16 @@ export class Applier {
   /** @throws {EtcdError} compacted or future revision. */
   range(request: RangeRequest): RangeResult {
     return range(this.store, request);
+  }
+
+  /** Undefined: `range` answers it at once. */
+  longRange(request: RangeRequest): LongRange | undefined {
+    return LongRange.of(this.store, request);
+  }
+
+  /** @returns the answer, in the step that completes it. */
+  stepRange(range: LongRange): RangeResult | undefined {
+    return range.step(this.store);
   }
 
   /** A txn of ranges only. @throws {EtcdError} compacted or future revision. */

@@ -253,6 +253,11 @@ export class Member implements MemberService {
     }
   }
 
+  readOn(completion: ReadCompletion): void {
+    this.#reads.addLong(completion);
+    this.#ports.requestTurn();
+  }
+
   hashKv(revision: number, completion: HashCompletion): void {
     if (this.#raft.isRefilling) completion.onRefused(errNoLeader);
     else this.#jobs.addHash(revision, completion);

@@ -45,6 +45,8 @@ export class Reads {
   /** May be served now; those before `#dueFrom` have been. */
   #due: ReadCompletion[] = [];
   #dueFrom = 0;
+  /** Have begun to read and have more to do. The first goes on in each turn, so that only one is held in parts. */
+  #long: ReadCompletion[] = [];
   #lastRequestId: number;
   #count = 0;
   #tick = 0;
@@ -65,7 +67,7 @@ export class Reads {
 
   /** `serveDue` has something to do. */
   get hasDue(): boolean {
-    return this.#due.length > 0;
+    return this.#due.length > 0 || this.#long.length > 0;
   }
 
   /** Rounds that nobody answered in time and that were asked again. */
@@ -85,6 +87,16 @@ export class Reads {
     }
     this.#count++;
     this.#collected.push(completion);
+  }
+
+  /** One that may be served, and has begun. */
+  addLong(completion: ReadCompletion): void {
+    if (this.#count >= readsMax) {
+      completion.onRefused(errTooManyRequests);
+      return;
+    }
+    this.#count++;
+    this.#long.push(completion);
   }
 
   /** One round for everything that was asked since the last turn. */
@@ -130,15 +142,9 @@ export class Reads {
    * @returns true when some are left for the next turn; a later moment serves them as well.
    */
   serveDue(hasTime: () => boolean): boolean {
-    if (this.#due.length === 0) return false;
-    do {
-      this.#count--;
-      this.#due[this.#dueFrom++]?.onReady();
-    } while (this.#dueFrom < this.#due.length && hasTime());
-    if (this.#dueFrom < this.#due.length) return true;
-    this.#due = [];
-    this.#dueFrom = 0;
-    return false;
+    this.#serveShort(hasTime);
+    this.#serveLong();
+    return this.hasDue;
   }
 
   /** A new leader: rounds of the old one are asked again at once. */
@@ -170,13 +176,37 @@ export class Reads {
       ...[...this.#rounds.values()].map((round) => round.completions),
       ...this.#confirmed.map((read) => read.completions),
       this.#due.slice(this.#dueFrom),
+      this.#long,
     ];
     this.#collected = [];
     this.#rounds.clear();
     this.#confirmed = [];
     this.#due = [];
     this.#dueFrom = 0;
+    this.#long = [];
     for (const completions of waiting) this.#refuse(completions, error);
+  }
+
+  #serveShort(hasTime: () => boolean): void {
+    if (this.#due.length === 0) return;
+    do {
+      const read = this.#due[this.#dueFrom++];
+      read?.onReady();
+      if (read?.hasMore === true) this.#long.push(read);
+      else this.#count--;
+    } while (this.#dueFrom < this.#due.length && hasTime());
+    if (this.#dueFrom < this.#due.length) return;
+    this.#due = [];
+    this.#dueFrom = 0;
+  }
+
+  #serveLong(): void {
+    const read = this.#long[0];
+    if (read === undefined) return;
+    read.onReady();
+    if (read.hasMore === true) return;
+    this.#long.shift();
+    this.#count--;
   }
 
   #isLate({ bornTick }: { readonly bornTick: number }): boolean {

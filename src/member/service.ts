@@ -1,6 +1,7 @@
 // What a member offers to api/: propose, read, look. The completions are called in the member's own
 // thread, never within the call that registered them unless stated.
 import type { CommandKind } from "../apply/command.ts";
+import type { LongRange } from "../apply/longRange.ts";
 import type { Outcome, RangeResult, TxnResult } from "../apply/outcome.ts";
 import type { LogIndex, MemberId, Revision, Term } from "../base/brand.ts";
 import type { EtcdError } from "../base/errors.ts";
@@ -20,6 +21,8 @@ export interface ProposalCompletion {
 /** Receives the moment from which local state is fresh enough for a linearizable read. */
 export interface ReadCompletion {
   onReady(): void;
+  /** After `onReady`: it shall be called again in a later turn, as not everything is read. */
+  readonly hasMore?: boolean;
   onRefused(error: EtcdError): void;
 }
 
@@ -81,6 +84,10 @@ export interface StateReader {
   readonly revision: Revision;
   /** @throws {EtcdError} compacted or future revision. */
   range(request: RangeRequest): RangeResult;
+  /** Undefined for a request that `range` answers soon enough. */
+  longRange(request: RangeRequest): LongRange | undefined;
+  /** @returns the answer, in the step that completes it. */
+  stepRange(range: LongRange): RangeResult | undefined;
   /** A txn of ranges only, at the current state. @throws {EtcdError} as range. */
   readTxn(request: TxnRequest): TxnResult;
 }
@@ -127,6 +134,8 @@ export interface MemberService {
   propose(kind: CommandKind, body: Uint8Array, completion: ProposalCompletion): void;
   /** Joins this turn's quorum round. */
   readIndex(completion: ReadCompletion): void;
+  /** For a read that needs no round and has more to do: it goes on in turns to come. */
+  readOn(completion: ReadCompletion): void;
   /** Hash over history up to `revision` (0: now), computed in slices between turns. */
   hashKv(revision: number, completion: HashCompletion): void;
   /** Calls back when physical removal up to the last compaction has been written to the store. */

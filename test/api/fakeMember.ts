@@ -1,5 +1,6 @@
 // A member that does what a test tells it, and calls that keep what they are answered.
 import type { CommandKind } from "../../src/apply/command.ts";
+import type { LongRange } from "../../src/apply/longRange.ts";
 import type { RangeResult, TxnResult } from "../../src/apply/outcome.ts";
 import { LogIndex, MemberId, Revision, Term } from "../../src/base/brand.ts";
 import type { EtcdError } from "../../src/base/errors.ts";
@@ -37,6 +38,7 @@ export class FakeMember implements MemberService {
 
   readonly proposed: Proposed[] = [];
   readonly reads: ReadCompletion[] = [];
+  readonly longReads: ReadCompletion[] = [];
   readonly hashes: { readonly revision: number; readonly completion: HashCompletion }[] = [];
   readonly compactions: (() => void)[] = [];
   readonly ranges: RangeRequest[] = [];
@@ -94,6 +96,10 @@ export class FakeMember implements MemberService {
     this.reads.push(completion);
   }
 
+  readOn(completion: ReadCompletion): void {
+    this.longReads.push(completion);
+  }
+
   hashKv(revision: number, completion: HashCompletion): void {
     this.hashes.push({ revision, completion });
   }
@@ -146,6 +152,14 @@ class FakeState implements StateReader {
   range(request: RangeRequest): RangeResult {
     this.#member.ranges.push(request);
     return this.#member.rangeResult();
+  }
+
+  longRange(): LongRange | undefined {
+    return undefined;
+  }
+
+  stepRange(): never {
+    throw new Error("no range is long here");
   }
 
   readTxn(request: TxnRequest): TxnResult {

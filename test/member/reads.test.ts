@@ -176,3 +176,44 @@ test("reads are served within the time of a turn, in order, the rest in the next
   assert.deepEqual(order, [0, 1, 2, 3, 4]);
   assert.equal(reads.count, 0);
 });
+
+test("reads that take several turns go on one after the other, beside short ones", () => {
+  const { reads, ask, asked } = setUp();
+  const order: string[] = [];
+  const read = (name: string, steps: number): ReadCompletion => ({
+    onReady() {
+      order.push(name);
+      steps--;
+    },
+    get hasMore() {
+      return steps > 0;
+    },
+    onRefused: (error) => assert.fail(error),
+  });
+  reads.add(read("a", 3));
+  reads.add(read("b", 2));
+  reads.askTurn(ask);
+  reads.onConfirmed({ requestId: asked[0] ?? 0, index: LogIndex(1) }, LogIndex(1));
+  assert.equal(reads.serveDue(always), true);
+  assert.deepEqual(order, ["a", "b", "a"]);
+  reads.add(read("short", 1));
+  reads.askTurn(ask);
+  reads.onConfirmed({ requestId: asked[1] ?? 0, index: LogIndex(1) }, LogIndex(1));
+  assert.equal(reads.count, 3);
+  assert.equal(reads.serveDue(always), true);
+  assert.deepEqual(order.slice(3), ["short", "a"]);
+  assert.equal(reads.serveDue(always), false);
+  assert.deepEqual(order.slice(5), ["b"]);
+  assert.equal(reads.count, 0);
+  // One that began without a round, and the end of everything.
+  const refused: string[] = [];
+  reads.addLong({
+    onReady: () => {},
+    hasMore: true,
+    onRefused: (error) => void refused.push(error.message),
+  });
+  assert.equal(reads.serveDue(always), true);
+  reads.refuseAll(errStopped);
+  assert.deepEqual(refused, [errStopped.message]);
+  assert.equal(reads.hasDue, false);
+});

@@ -173,6 +173,7 @@ export function serviceWith(
     propose:
       changed.propose ?? ((kind, body, completion) => member.propose(kind, body, completion)),
     readIndex: changed.readIndex ?? ((completion) => member.readIndex(completion)),
+    readOn: (completion) => member.readOn(completion),
     hashKv: (revision, completion) => member.hashKv(revision, completion),
     compactionSettled: (done) => member.compactionSettled(done),
     status: () => member.status(),

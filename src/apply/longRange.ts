@@ -1,0 +1,72 @@
+// A range over very many keys, read in steps, so that nobody else waits for all of it. What it tells is the
+// state at one revision, as if it had been read at once.
+import { Revision } from "../base/brand.ts";
+import { isByKey, keyRange } from "../mvcc/readView.ts";
+import type { KeyRange } from "../mvcc/sortedKeys.ts";
+import type { Store } from "../mvcc/store.ts";
+import type { RangeRequest } from "../proto/kv.ts";
+import type { RangeResult } from "./outcome.ts";
+
+/** Ranges over fewer keys are read at once. */
+export const longRangeKeys = 2_048;
+/** One or two milliseconds of work. */
+export const keysPerStep = 1_024;
+/** Of those whose past is compacted while they are read; then everything is read at once. */
+export const restartsMax = 3;
+
+export class LongRange {
+  readonly #request: RangeRequest;
+  readonly #range: KeyRange;
+  #store: Store;
+  #revision = Revision(0);
+  #count = 0;
+  #rows: Uint8Array[] = [];
+  #next: Uint8Array;
+  #starts = 0;
+
+  private constructor(store: Store, request: RangeRequest) {
+    this.#request = request;
+    this.#range = keyRange(request.key, request.rangeEnd);
+    this.#next = this.#range.from;
+    this.#store = store;
+    store.read.noteRange();
+    this.#begin(store);
+  }
+
+  /** @returns undefined for one that is short, or not a plain one of the present. */
+  static of(store: Store, request: RangeRequest): LongRange | undefined {
+    const { rangeEnd, countOnly, revision, limit } = request;
+    if (rangeEnd.length === 0 || countOnly || revision > 0) return undefined;
+    if (limit > 0 && limit < longRangeKeys) return undefined;
+    if (!isByKey(request)) return undefined;
+    const range = keyRange(request.key, rangeEnd);
+    return store.read.countNow(range) < longRangeKeys ? undefined : new LongRange(store, request);
+  }
+
+  /** @param store the present one. @returns the answer when it is whole. */
+  step(store: Store): RangeResult | undefined {
+    if (store !== this.#store || store.compactedRevision > this.#revision) this.#begin(store);
+    const { limit, keysOnly } = this.#request;
+    const rowsMax = limit > 0 ? Math.min(limit, this.#count) : this.#count;
+    const room = rowsMax - this.#rows.length;
+    const keysMax = this.#starts > restartsMax ? room : Math.min(room, keysPerStep);
+    const range = { from: this.#next, to: this.#range.to };
+    const at = { revision: this.#revision, keysOnly, keysMax };
+    const next = store.read.collect(range, at, this.#rows);
+    if (next !== undefined && this.#rows.length < rowsMax) {
+      this.#next = next;
+      return undefined;
+    }
+    const more = this.#count > rowsMax;
+    return { kind: "range", revision: this.#revision, rows: this.#rows, more, count: this.#count };
+  }
+
+  #begin(store: Store): void {
+    this.#starts++;
+    this.#store = store;
+    this.#revision = store.revision;
+    this.#count = store.read.countNow(this.#range);
+    this.#rows = [];
+    this.#next = this.#range.from;
+  }
+}

@@ -1,0 +1,110 @@
+// Ranges that are read in steps: what they tell is what one read at their revision tells.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { keysPerStep, LongRange, longRangeKeys, restartsMax } from "../../src/apply/longRange.ts";
+import type { RangeResult } from "../../src/apply/outcome.ts";
+import { range } from "../../src/apply/range.ts";
+import { Prng } from "../../src/base/prng.ts";
+import type { RangeRequest } from "../../src/proto/kv.ts";
+import { bytes, query, StoreHarness } from "../mvcc/support.ts";
+
+const keyCount = longRangeKeys + 3 * keysPerStep;
+const seed = Number(process.env.QUORLET_SEED ?? 1);
+const keyOf = (i: number): string => `k${String(i).padStart(6, "0")}`;
+
+function filled(): StoreHarness {
+  const harness = new StoreHarness();
+  for (let i = 0; i < keyCount; i++) harness.put(keyOf(i), `${i}`);
+  return harness;
+}
+
+const ask = (fields: Partial<RangeRequest> = {}): RangeRequest => ({
+  ...query({ from: "k", to: "l" }),
+  serializable: false,
+  ...fields,
+});
+
+function begun(harness: StoreHarness, request: RangeRequest): LongRange {
+  const long = LongRange.of(harness.store, request);
+  assert.ok(long);
+  return long;
+}
+
+/** @param between what happens before each step but the first. */
+function read(
+  long: LongRange,
+  harness: StoreHarness,
+  between: (step: number) => void = () => {},
+): { readonly result: RangeResult; readonly steps: number } {
+  for (let steps = 1; ; steps++) {
+    const result = long.step(harness.store);
+    if (result !== undefined) return { result, steps };
+    between(steps);
+  }
+}
+
+test("a range over many keys tells its revision, whatever is written between its steps", (t) => {
+  t.diagnostic(`seed ${seed}`);
+  const random = new Prng(seed);
+  const harness = filled();
+  for (const fields of [{}, { keysOnly: true }, { limit: longRangeKeys + 7 }, { limit: 10 ** 9 }]) {
+    const request = ask(fields);
+    const want = range(harness.store, request);
+    const { result, steps } = read(begun(harness, request), harness, () => {
+      for (let i = 0; i < 200; i++) {
+        const key = keyOf(random.integer(2 * keyCount));
+        if (random.oneIn(3)) harness.delete(key);
+        else harness.put(key, `later ${i}`);
+      }
+    });
+    assert.deepEqual(result, want);
+    assert.ok(steps > 1, `${steps} steps`);
+    assert.ok(result.rows.length > keysPerStep);
+  }
+});
+
+test("a range whose past is compacted tells a later moment; it is not put off for ever", () => {
+  const harness = filled();
+  const compact = (): void => {
+    harness.put(keyOf(0), "again");
+    harness.delete(keyOf(1));
+    harness.put(keyOf(1), "again");
+    assert.equal(harness.store.compact(harness.store.revision), undefined);
+    harness.sweepAll();
+  };
+  let want: RangeResult | undefined;
+  const once = read(begun(harness, ask()), harness, (step) => {
+    if (step === 2) compact();
+    want ??= step === 2 ? range(harness.store, ask()) : undefined;
+  });
+  assert.deepEqual(once.result, want);
+  const always = read(begun(harness, ask()), harness, compact);
+  assert.ok(always.steps <= 2 * (restartsMax + 1), `${always.steps} steps`);
+  assert.equal(always.result.count, keyCount);
+  assert.equal(always.result.rows.length, keyCount);
+});
+
+test("a range goes on in the store that took the place of its own", () => {
+  const [harness, other] = [filled(), filled()];
+  for (let i = 0; i < 100; i++) other.delete(keyOf(i));
+  const long = begun(harness, ask());
+  assert.equal(long.step(harness.store), undefined);
+  assert.deepEqual(read(long, other).result, range(other.store, ask()));
+});
+
+test("what is short, of the past, filtered or sorted is no long range", () => {
+  const harness = filled();
+  const rows: readonly Partial<RangeRequest>[] = [
+    { rangeEnd: new Uint8Array() },
+    { rangeEnd: bytes(keyOf(longRangeKeys - 1)) },
+    { limit: longRangeKeys - 1 },
+    { countOnly: true },
+    { revision: 5 },
+    { minModRevision: 5 },
+    { sortOrder: 2 },
+    { sortTarget: 3 },
+  ];
+  for (const fields of rows) {
+    assert.equal(LongRange.of(harness.store, ask(fields)), undefined, JSON.stringify(fields));
+  }
+});
