@@ -27,8 +27,10 @@ interface Stream {
   /** Undefined for a unary call. */
   readonly events: StreamEvents | undefined;
   readonly onReply: OnReply;
-  /** Bytes that are not handed over yet: mostly one piece, which is then not copied. */
-  body: Buffer | undefined;
+  /** The answer of a unary call, as it came: mostly one piece, which is then not copied. */
+  readonly parts: Buffer[];
+  /** The beginning of a stream's next message. */
+  rest: Buffer | undefined;
   /** Since we last gave the server more room on this stream. */
   receivedBytes: number;
 }
@@ -109,7 +111,7 @@ export class GrpcConnection implements Caller {
     const id = this.#nextStream;
     this.#nextStream += 2;
     const onReply: OnReply = (_reply, why) => events.onEnd(why);
-    this.#streams.set(id, { events, onReply, body: undefined, receivedBytes: 0 });
+    this.#streams.set(id, { events, onReply, parts: [], rest: undefined, receivedBytes: 0 });
     this.#frame(FrameType.headers, Flag.endHeaders, id, this.#headers.of(path));
     return { send: (message) => this.#sendOn(id, message) };
   }
@@ -127,7 +129,13 @@ export class GrpcConnection implements Caller {
   #send(path: string, message: Uint8Array, onReply: OnReply): void {
     const stream = this.#nextStream;
     this.#nextStream += 2;
-    this.#streams.set(stream, { events: undefined, onReply, body: undefined, receivedBytes: 0 });
+    this.#streams.set(stream, {
+      events: undefined,
+      onReply,
+      parts: [],
+      rest: undefined,
+      receivedBytes: 0,
+    });
     this.#frame(FrameType.headers, Flag.endHeaders, stream, this.#headers.of(path));
     this.#sendMessage(stream, message, Flag.endStream);
   }
@@ -234,9 +242,12 @@ export class GrpcConnection implements Caller {
   #onBody(id: number, payload: Buffer): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
-    stream.body = stream.body ? Buffer.concat([stream.body, payload]) : payload;
-    if (stream.events === undefined) return;
-    stream.body = messagesOf(stream.body, stream.events);
+    if (stream.events === undefined) {
+      stream.parts.push(payload);
+      return;
+    }
+    const bytes = stream.rest ? Buffer.concat([stream.rest, payload]) : payload;
+    stream.rest = messagesOf(bytes, stream.events);
     stream.receivedBytes += payload.length;
     if (stream.receivedBytes < receiveWindowBytes / 2) return;
     this.#frame(FrameType.windowUpdate, 0, id, Buffer.from(word(stream.receivedBytes)));
@@ -254,8 +265,10 @@ export class GrpcConnection implements Caller {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
     this.#streams.delete(id);
-    if (stream.body === undefined || stream.events) stream.onReply(undefined, trailers);
-    else stream.onReply(stream.body.subarray(grpcPrefixBytes), "");
+    const { parts, onReply } = stream;
+    const [first] = parts;
+    if (first === undefined) onReply(undefined, trailers);
+    else onReply((parts.length === 1 ? first : Buffer.concat(parts)).subarray(grpcPrefixBytes), "");
   }
 
   #onReset(id: number, code: number): void {
