@@ -17,7 +17,8 @@ import type { Reachable } from "./reachable.ts";
 
 /** From the end of the faults until a member answers; far above any election, for a starved machine. */
 const serveMsMax = 60_000;
-const callMsMax = 10_000;
+/** One try of that. */
+const tryMsMax = 10_000;
 const retryMs = 10;
 /** Revisions asked for in one txn: etcd allows 128 operations, and values are large. */
 const revisionsPerTxn = 20;
@@ -86,25 +87,30 @@ export class Probe {
     );
   }
 
-  /** Each member tells a part of it, so that members that differ do not tell one story. */
+  /**
+   * Each member tells a part of it, so that members that differ do not tell one story. One answer of a
+   * member at a time: all of them are some 50 MB, which take a starved machine longer than any bound.
+   */
   async past(space: KeySpace, revisions: { from: number; last: number }): Promise<Past> {
     const { from, last } = revisions;
-    const starts: number[] = [];
-    for (let start = from; start <= last; start += revisionsPerTxn) starts.push(start);
-    const parts = starts.map((start, i) =>
-      this.#states(i % this.#cluster.names.length, space, {
-        from: start,
-        last: Math.min(last, start + revisionsPerTxn - 1),
-      }),
-    );
-    return { from, states: (await Promise.all(parts)).flat() };
+    const count = this.#cluster.names.length;
+    const parts: (readonly ReadonlyMap<string, SeenPair>[])[] = [];
+    const ask = async (at: number): Promise<void> => {
+      const step = count * revisionsPerTxn;
+      for (let start = from + at * revisionsPerTxn; start <= last; start += step) {
+        const part = { from: start, last: Math.min(last, start + revisionsPerTxn - 1) };
+        parts[(start - from) / revisionsPerTxn] = await this.#states(at, space, part);
+      }
+    };
+    await Promise.all(Array.from({ length: count }, (_, at) => ask(at)));
+    return { from, states: parts.flat() };
   }
 
   /** Asks one member to forget what came before `revision`; whatever becomes of it. */
   async compact(at: number, revision: number): Promise<void> {
     const message = encodeMessage("CompactionRequest", { revision });
     if (this.#cluster.endpoints[at] === undefined) return;
-    await this.#call(at, "/etcdserverpb.KV/Compact", message);
+    await this.#call(at, "/etcdserverpb.KV/Compact", message, tryMsMax);
   }
 
   close(): void {
@@ -133,7 +139,7 @@ export class Probe {
   async #revision(at: number, endMs: number): Promise<number> {
     const message = encodeMessage("RangeRequest", { key: bytesOf("k"), count_only: true });
     for (;;) {
-      const answer = await this.#call(at, "/etcdserverpb.KV/Range", message);
+      const answer = await this.#call(at, "/etcdserverpb.KV/Range", message, tryMsMax);
       if (answer.kind === "ok") return revisionOf(decodeMessage("RangeResponse", answer.message));
       if (performance.now() > endMs) {
         const why = `${this.#cluster.names[at]} does not serve ${serveMsMax} ms after the faults`;
@@ -144,19 +150,24 @@ export class Probe {
   }
 
   async #ask(at: number, path: string, message: Uint8Array, type: string): Promise<Fields> {
-    const answer = await this.#call(at, path, message);
+    const answer = await this.#call(at, path, message, serveMsMax);
     if (answer.kind === "ok") return decodeMessage(type, answer.message);
     throw new Error(
       `${this.#cluster.names[at]} does not answer ${path}: ${JSON.stringify(answer)}`,
     );
   }
 
-  #call(at: number, path: string, message: Uint8Array): ReturnType<GrpcSession["call"]> {
+  #call(
+    at: number,
+    path: string,
+    message: Uint8Array,
+    msMax: number,
+  ): ReturnType<GrpcSession["call"]> {
     const endpoint = this.#cluster.endpoints[at];
     if (endpoint === undefined) throw new Error(`${this.#cluster.names[at]} is down`);
     const known = this.#sessions.get(endpoint);
     const session = known?.isOpen === true ? known : new GrpcSession(endpoint);
     this.#sessions.set(endpoint, session);
-    return session.call(path, message, callMsMax);
+    return session.call(path, message, msMax);
   }
 }
