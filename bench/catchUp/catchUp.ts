@@ -26,11 +26,12 @@ export interface CatchUpOptions {
   readonly warmup: number;
 }
 
+/** "Meanwhile" is from the start of the process until nothing is missing. */
 export interface CatchUp {
-  /** From the start of the process to its first answer, and from there until nothing is missing. */
-  readonly startMs: number;
   readonly ms: number;
   readonly mibPerSec: number;
+  /** Of that, from its first answer; undefined for one that answers only when it has caught up. */
+  readonly answering: { readonly ms: number; readonly mibPerSec: number } | undefined;
   readonly diskMibPerSec: number;
   readonly putsBefore: number;
   readonly putsDuring: number;
@@ -94,29 +95,29 @@ async function measure(
   await pause(ms / 4);
   const putsBefore = await rateOf(puts, () => pause(ms));
   const goal = leader.position?.applied ?? 0;
-  const spawnMs = performance.now();
   const late = new Observer(members.endpoint(behind), () => members.pid(behind));
   try {
-    members.spawn(behind);
-    await until("the member that was stopped", () => late.position !== undefined);
-    const firstMs = performance.now();
     const isThere = () => (late.position?.applied ?? 0) >= goal;
     const cpuMs = () => [leads, follows, behind].map((at) => cpuMsOf(members.pid(at)));
     const cpuMsBefore = cpuMs();
-    const putsDuring = await rateOf(puts, () => until("it to catch up", isThere));
-    const tookMs = performance.now() - firstMs;
+    let firstMs = 0;
+    const spawnMs = performance.now();
+    const putsDuring = await rateOf(puts, async () => {
+      members.spawn(behind);
+      await until("the member that was stopped", () => late.position !== undefined);
+      firstMs = isThere() ? 0 : performance.now();
+      await until("it to catch up", isThere);
+    });
+    const endMs = performance.now();
     const [a = 0, b = 0, c = 0] = cpuMs().map((after, i) => after - (cpuMsBefore[i] ?? 0));
     const { failed } = puts.end();
     const three = [leader, follower, late] as const;
     const triple = (figure: (observer: Observer) => number) =>
       [figure(three[0]), figure(three[1]), figure(three[2])] as const;
+    const from = (ms: number) => ({ ms: endMs - ms, mibPerSec: (1000 * mib) / (endMs - ms) });
     return {
-      ...{
-        startMs: firstMs - spawnMs,
-        ms: tookMs,
-        mibPerSec: (1000 * mib) / tookMs,
-        diskMibPerSec,
-      },
+      ...from(spawnMs),
+      ...{ answering: firstMs === 0 ? undefined : from(firstMs), diskMibPerSec },
       ...{ putsBefore, putsDuring, failedPuts: failed },
       elections: Math.max(...three.map(({ termCount }) => termCount)) - 1,
       cpuMs: [a, b, c],
@@ -183,6 +184,7 @@ async function putAgain(caller: GrpcConnection, messageOf: () => Uint8Array): Pr
 }
 
 function cpuMsOf(pid: number): number {
+  if (pid === 0) return 0;
   const { userMs, systemMs } = usageOf([pid]);
   return userMs + systemMs;
 }

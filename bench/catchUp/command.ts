@@ -56,9 +56,13 @@ function programs({ peer }: Options): readonly Program[] {
 function linesOf(found: CatchUp): readonly string[] {
   const share = ((100 * found.putsDuring) / found.putsBefore).toFixed(0);
   const whole = (figures: readonly number[]) => figures.map((n) => n.toFixed(0)).join(" / ");
+  const rate = ({ mibPerSec, ms }: { readonly mibPerSec: number; readonly ms: number }) =>
+    `${mibPerSec.toFixed(1)} MiB/s for ${(ms / 1000).toFixed(1)} s`;
+  const { answering } = found;
   return [
-    `${found.mibPerSec.toFixed(1)} MiB/s for ${(found.ms / 1000).toFixed(1)} s, ` +
-      `${(found.startMs / 1000).toFixed(1)} s after its start; the disk alone ${found.diskMibPerSec.toFixed(0)} MiB/s`,
+    `${rate(found)} from the start of its process` +
+      `${answering ? `, ${rate(answering)} from its first answer` : ""}; ` +
+      `the disk alone ${found.diskMibPerSec.toFixed(0)} MiB/s`,
     `puts per second ${found.putsBefore.toFixed(0)} before, ${found.putsDuring.toFixed(0)} meanwhile (${share} %), ${found.failedPuts} failed`,
     `elections ${found.elections}; longest silence of leader / follower / the one behind ${whole(found.silentMs)} ms`,
     `CPU of the same three ${whole(found.cpuMs)} ms, puts included`,
