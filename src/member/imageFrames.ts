@@ -14,7 +14,7 @@
 //   abort   0
 import { assert } from "../base/assert.ts";
 import { LogIndex, MemberId, Term } from "../base/brand.ts";
-import { crc32c } from "../base/crc.ts";
+import { crc32c, joinedCrc32c } from "../base/crc.ts";
 import { membersMax } from "../raft/membership.ts";
 import type { SnapshotMeta } from "../raft/types.ts";
 import { FrameKind } from "../transport/frame.ts";
@@ -59,6 +59,8 @@ export interface ChunkFrame {
   readonly sequence: number;
   /** A view into the frame. */
   readonly bytes: Uint8Array;
+  /** CRC32C of these. */
+  readonly checksum: number;
 }
 
 export interface EndFrame {
@@ -115,12 +117,19 @@ export function encodeImageFrame(frame: Exclude<ImageFrame, ChunkFrame>): Uint8A
   }
 }
 
-/** Makes a frame of a buffer whose rows begin behind `imageHeadBytes`; nothing is copied. */
+/**
+ * Makes a frame of a buffer whose rows begin behind `imageHeadBytes`; nothing is copied.
+ *
+ * @param chunk.checksum CRC32C of the rows, for whoever knows it.
+ */
 export function sealChunk(
   frame: Buffer,
-  { transfer, sequence }: { readonly transfer: number; readonly sequence: number },
+  {
+    checksum = crc32c(frame, imageHeadBytes),
+    ...place
+  }: { readonly transfer: number; readonly sequence: number; readonly checksum?: number },
 ): void {
-  writeHead(frame, Type.chunk, { transfer, sequence });
+  writeHead(frame, { type: Type.chunk, ...place }, checksum);
 }
 
 /** @returns the frame, or why the bytes are none; nothing they claim is believed before it is checked. */
@@ -129,11 +138,14 @@ export function decodeImageFrame(bytes: Uint8Array): ImageFrame | string {
   const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (frame[0] !== formatVersion || frame[1] !== FrameKind.bulk) return "not a bulk frame";
   if (frame.length > imageHeadBytes + chunkBytesMax) return "the frame is too large";
-  if (frame.readUInt32LE(crcOffset) !== crc32c(frame, typeOffset)) return "the checksum is wrong";
+  const checksum = crc32c(frame, imageHeadBytes);
+  if (frame.readUInt32LE(crcOffset) !== wholeChecksum(frame, checksum)) {
+    return "the checksum is wrong";
+  }
   const transfer = readCount(frame, transferOffset);
   if (transfer === undefined || frame[typeOffset + 1] !== 0) return "the head is wrong";
   const sequence = frame.readUInt32LE(sequenceOffset);
-  return decodeBody(frame, { transfer, sequence }) ?? "the body is wrong";
+  return decodeBody(frame, { transfer, sequence }, checksum) ?? "the body is wrong";
 }
 
 interface Place {
@@ -141,14 +153,18 @@ interface Place {
   readonly sequence: number;
 }
 
-function decodeBody(frame: Buffer, { transfer, sequence }: Place): ImageFrame | undefined {
+function decodeBody(
+  frame: Buffer,
+  { transfer, sequence }: Place,
+  checksum: number,
+): ImageFrame | undefined {
   const body = frame.subarray(imageHeadBytes);
   switch (frame[typeOffset]) {
     case Type.offer:
       return sequence === 0 ? decodeOffer(body, transfer) : undefined;
     case Type.chunk:
       if (sequence === 0 || body.length === 0) return undefined;
-      return { kind: "chunk", transfer, sequence, bytes: body };
+      return { kind: "chunk", transfer, sequence, bytes: body, checksum };
     case Type.end:
       return sequence === 0 ? undefined : decodeEnd(body, { transfer, sequence });
     case Type.ack:
@@ -242,16 +258,27 @@ function readCount(bytes: Buffer, at: number): number | undefined {
 function sealed(type: number, place: Place, body: Buffer): Uint8Array {
   const frame = Buffer.allocUnsafeSlow(imageHeadBytes + body.length);
   frame.set(body, imageHeadBytes);
-  writeHead(frame, type, place);
+  writeHead(frame, { type, ...place }, crc32c(body));
   return frame;
 }
 
-function writeHead(frame: Buffer, type: number, { transfer, sequence }: Place): void {
+/** @param checksum of the body, which lies in its place. */
+function writeHead(
+  frame: Buffer,
+  { type, transfer, sequence }: Place & { readonly type: number },
+  checksum: number,
+): void {
   frame[0] = formatVersion;
   frame[1] = FrameKind.bulk;
   frame[typeOffset] = type;
   frame[typeOffset + 1] = 0;
   frame.writeBigUInt64LE(BigInt(transfer), transferOffset);
   frame.writeUInt32LE(sequence, sequenceOffset);
-  frame.writeUInt32LE(crc32c(frame, typeOffset), crcOffset);
+  frame.writeUInt32LE(wholeChecksum(frame, checksum), crcOffset);
+}
+
+/** Of all that the frame's checksum covers: the body is the bulk of it, and read once. */
+function wholeChecksum(frame: Buffer, checksumOfBody: number): number {
+  const head = crc32c(frame, typeOffset, imageHeadBytes);
+  return joinedCrc32c(head, checksumOfBody, frame.length - imageHeadBytes);
 }

@@ -42,7 +42,7 @@ export class ImageReceiver {
   readonly #ports: ReceiverPorts;
   readonly #rows = new ChunksToRows();
   /** Arrived and not decoded, the first with sequence `#decoded`. */
-  #chunks: Uint8Array[] = [];
+  #chunks: ChunkFrame[] = [];
   #step: Step = "building";
   #isAdding = false;
   /** Sequences before these are in the store, decoded, here; the offer is 0. */
@@ -88,10 +88,10 @@ export class ImageReceiver {
     this.#isAckDue = true;
   }
 
-  onChunk({ sequence, bytes }: ChunkFrame): void {
-    if (!this.#isNext(sequence) || this.#got - this.#written >= windowFramesMax) return;
+  onChunk(chunk: ChunkFrame): void {
+    if (!this.#isNext(chunk.sequence) || this.#got - this.#written >= windowFramesMax) return;
     this.#got++;
-    this.#chunks.push(bytes);
+    this.#chunks.push(chunk);
   }
 
   onEnd(frame: EndFrame): void {
@@ -187,7 +187,7 @@ export class ImageReceiver {
       this.#decoded = this.#got - this.#chunks.length - (this.#end === undefined ? 0 : 1);
       const chunk = this.#chunks.shift();
       if (chunk === undefined) break;
-      this.#rows.push(chunk);
+      this.#rows.push(chunk.bytes, chunk.checksum);
     }
     return rows;
   }

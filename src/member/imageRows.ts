@@ -1,7 +1,7 @@
 // The rows of an image as one stream of bytes, cut into chunks anywhere:
 //
 //   row: | table u8 | key length u16 | value length u32 | key | value |    little endian
-import { crc32c } from "../base/crc.ts";
+import { crc32c, joinedCrc32c } from "../base/crc.ts";
 import { type PinnedRows, type Table, type TableRow, tableCount } from "../storage/engine.ts";
 import { chunkBytesMax, imageHeadBytes } from "./imageFrames.ts";
 
@@ -30,6 +30,7 @@ export class RowsToChunks {
   #rowCount = 0;
   #bytes = 0;
   #digest = 0;
+  #checksum = 0;
 
   constructor(rows: PinnedRows) {
     this.#rows = rows;
@@ -42,6 +43,11 @@ export class RowsToChunks {
 
   get totals(): StreamTotals {
     return { rows: this.#rowCount, bytes: this.#bytes, digest: this.#digest };
+  }
+
+  /** CRC32C of the bytes of the chunk that was given out last. */
+  get checksum(): number {
+    return this.#checksum;
   }
 
   /**
@@ -98,8 +104,10 @@ export class RowsToChunks {
     const frame = this.#isFull ? whole : copied(whole, this.#length);
     this.#frame = undefined;
     this.#length = imageHeadBytes;
-    this.#bytes += frame.length - imageHeadBytes;
-    this.#digest = crc32c(frame, imageHeadBytes, frame.length, this.#digest);
+    const bytes = frame.length - imageHeadBytes;
+    this.#bytes += bytes;
+    this.#checksum = crc32c(frame, imageHeadBytes);
+    this.#digest = joinedCrc32c(this.#digest, this.#checksum, bytes);
     return frame;
   }
 }
@@ -148,12 +156,16 @@ export class ChunksToRows {
     return this.isDrained && this.#partLength === 0;
   }
 
-  /** The bytes are kept until the rows in them were used. */
-  push(chunk: Uint8Array): void {
+  /**
+   * The bytes are kept until the rows in them were used.
+   *
+   * @param checksum CRC32C of them, for whoever knows it.
+   */
+  push(chunk: Uint8Array, checksum: number = crc32c(chunk)): void {
     this.#chunk = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     this.#at = 0;
     this.#bytes += chunk.length;
-    this.#digest = crc32c(chunk, 0, chunk.length, this.#digest);
+    this.#digest = joinedCrc32c(this.#digest, checksum, chunk.length);
   }
 
   /**

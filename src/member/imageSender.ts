@@ -161,7 +161,7 @@ export class ImageSender {
     }
     const chunk = this.#chunks.next(rowsPerTurnMax, hasTime);
     if (chunk !== undefined) {
-      sealChunk(chunk, { transfer, sequence });
+      sealChunk(chunk, { transfer, sequence, checksum: this.#chunks.checksum });
       this.#window.push(chunk);
       return "built";
     }

@@ -102,7 +102,7 @@ export class LmdbEngine implements Engine {
   ): void {
     const { table, from, to } = range;
     if (to === undefined && this.#isWorthPages(table) && this.#isWhole(table, from)) {
-      scanLmdbFile(path.join(this.#directory, "data.mdb"), table, visit);
+      scanLmdbFile(this.#file, table, visit);
       return;
     }
     const cursor = this.#cursorAt(table, from);
@@ -142,9 +142,11 @@ export class LmdbEngine implements Engine {
   pin(): PinnedRows {
     // A map that must grow takes all pins with it.
     if (!this.#busy) this.#growFor(pinRoomBytes);
-    const pin = new LmdbPin(this.#env.beginTxn({ readOnly: true }), this.#tables, (closed) =>
-      this.#pins.delete(closed),
-    );
+    const pin = new LmdbPin({
+      ...{ txn: this.#env.beginTxn({ readOnly: true }), tables: this.#tables },
+      file: this.#busy ? undefined : this.#file,
+      onClose: (closed) => this.#pins.delete(closed),
+    });
     this.#pins.add(pin);
     return pin;
   }
@@ -255,6 +257,10 @@ export class LmdbEngine implements Engine {
   /** Pages of a batch under way may be written over what the file's newest state reaches. */
   #isWorthPages(table: Table): boolean {
     return !this.#busy && this.#table(table).stat(this.#reader).entryCount >= pagedRowsMin;
+  }
+
+  get #file(): string {
+    return path.join(this.#directory, "data.mdb");
   }
 
   #table(table: Table): Dbi {

@@ -1,22 +1,33 @@
-// A moment of an LmdbEngine: a read transaction of its own, which keeps its pages from being used again.
+// A moment of an LmdbEngine: a read transaction of its own, which keeps its pages from being used again. So
+// its rows can be read from the file, where that shows the same moment.
+import fs from "node:fs";
 import { assert } from "../base/assert.ts";
 import type { PinnedRows, Table, TableRow } from "./engine.ts";
 import { unframeRow, unframeValue } from "./lmdbRows.ts";
+import { LmdbTrees, type TreeRows } from "./lmdbTree.ts";
 import { type Cursor, type Dbi, nodeLmdb, type Txn } from "./nodeLmdb.ts";
 
+export interface LmdbPinParts {
+  readonly txn: Txn;
+  readonly tables: readonly Dbi[];
+  /** Whose newest state is the transaction's; undefined: it may be another. */
+  readonly file: string | undefined;
+  readonly onClose: (pin: LmdbPin) => void;
+}
+
 export class LmdbPin implements PinnedRows {
-  readonly #txn: Txn;
-  readonly #tables: readonly Dbi[];
-  readonly #onClose: (pin: LmdbPin) => void;
+  readonly #parts: LmdbPinParts;
+  readonly #file: { readonly fd: number; readonly trees: LmdbTrees } | undefined;
   #isOpen = true;
   #table = 0;
-  /** On the row that was visited last; undefined before the first of a table. */
+  /** Behind the row that was visited last; undefined before the first of a table. */
+  #rows: TreeRows | undefined;
+  /** The same through LMDB, where the file is not to be read. */
   #cursor: Cursor | undefined;
 
-  constructor(txn: Txn, tables: readonly Dbi[], onClose: (pin: LmdbPin) => void) {
-    this.#txn = txn;
-    this.#tables = tables;
-    this.#onClose = onClose;
+  constructor(parts: LmdbPinParts) {
+    this.#parts = parts;
+    this.#file = parts.file === undefined ? undefined : opened(parts.file);
   }
 
   get isOpen(): boolean {
@@ -24,52 +35,78 @@ export class LmdbPin implements PinnedRows {
   }
 
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
-    const dbi = this.#tables[table];
+    const dbi = this.#parts.tables[table];
     assert(this.#isOpen && dbi !== undefined, "an open pin");
-    const framed = this.#txn.getBinary(dbi, key);
+    const framed = this.#parts.txn.getBinary(dbi, key);
     return framed === null ? undefined : unframeValue(table, key, framed);
   }
 
   next(visit: (row: TableRow) => boolean): boolean {
     assert(this.#isOpen, "an open pin");
-    for (; this.#table < this.#tables.length; this.#table++, this.#closeCursor()) {
-      for (let cursor = this.#step(); cursor !== undefined; cursor = this.#step()) {
-        const framed = cursor.getCurrentBinary();
-        if (framed === null) break;
-        const table = this.#table as Table;
-        if (!visit({ table, ...unframeRow(table, framed) })) return true;
-      }
+    for (; this.#table < this.#parts.tables.length; this.#table++, this.#closeTable()) {
+      const table = this.#table as Table;
+      const trees = this.#file?.trees;
+      const more = trees ? this.#read(trees, table, visit) : this.#step(table, visit);
+      if (more) return true;
     }
     return false;
   }
 
   rewind(): void {
-    this.#closeCursor();
+    this.#closeTable();
     this.#table = 0;
   }
 
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#closeCursor();
-    this.#txn.abort();
-    this.#onClose(this);
+    this.#closeTable();
+    if (this.#file !== undefined) fs.closeSync(this.#file.fd);
+    this.#parts.txn.abort();
+    this.#parts.onClose(this);
+  }
+
+  #read(trees: LmdbTrees, table: Table, visit: (row: TableRow) => boolean): boolean {
+    this.#rows ??= trees.rows(table);
+    return this.#rows.next((key, value) => visit({ table, key, value }));
+  }
+
+  #step(table: Table, visit: (row: TableRow) => boolean): boolean {
+    for (let cursor = this.#advance(); cursor !== undefined; cursor = this.#advance()) {
+      const framed = cursor.getCurrentBinary();
+      if (framed === null) return false;
+      if (!visit({ table, ...unframeRow(table, framed) })) return true;
+    }
+    return false;
   }
 
   /** To the next row of the table; undefined behind the last. */
-  #step(): Cursor | undefined {
+  #advance(): Cursor | undefined {
     if (this.#cursor !== undefined) {
       return this.#cursor.goToNext() === null ? undefined : this.#cursor;
     }
-    const dbi = this.#tables[this.#table];
+    const dbi = this.#parts.tables[this.#table];
     assert(dbi !== undefined, "a table");
     // Numbers for keys are cheap to make; the key itself is in the row (tables.ts).
-    this.#cursor = new nodeLmdb.Cursor(this.#txn, dbi, { keyIsUint32: true });
+    this.#cursor = new nodeLmdb.Cursor(this.#parts.txn, dbi, { keyIsUint32: true });
     return this.#cursor.goToFirst() === null ? undefined : this.#cursor;
   }
 
-  #closeCursor(): void {
+  #closeTable(): void {
+    this.#rows = undefined;
     this.#cursor?.close();
     this.#cursor = undefined;
+  }
+}
+
+/** Where its root lies is read at once: that is written over soon. Undefined: LMDB has to read it. */
+function opened(file: string): { readonly fd: number; readonly trees: LmdbTrees } | undefined {
+  let fd: number | undefined;
+  try {
+    fd = fs.openSync(file, "r");
+    return { fd, trees: new LmdbTrees(fd) };
+  } catch {
+    if (fd !== undefined) fs.closeSync(fd);
+    return undefined;
   }
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { crc32c } from "../../src/base/crc.ts";
+import { crc32c, joinedCrc32c } from "../../src/base/crc.ts";
 import { EntryIndex } from "../../src/storage/entryIndex.ts";
 import { RecentEntries } from "../../src/storage/recentEntries.ts";
 import { SyncMode } from "../../src/storage/syncMode.ts";
@@ -34,6 +34,10 @@ test("crc32c is the same by table and by native code, whole and in parts", () =>
       }
       assert.equal(crc32c(bytes, from, to), ~bitwise >>> 0);
       assert.equal(crc32c(bytes, from, bytes.length, crc32c(bytes, 0, from)), crc32c(bytes));
+      const [head, rest] = [crc32c(bytes, 0, from), crc32c(bytes, from)];
+      const restBytes = bytes.length - from;
+      assert.equal(joinedCrc32c(head, rest, restBytes), crc32c(bytes));
+      assert.equal(joinedCrc32c(head, crc32c(bytes), restBytes), rest);
     }),
   );
 });
