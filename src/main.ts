@@ -130,9 +130,9 @@ async function runBench(args: readonly string[]): Promise<void> {
   await runBenchCommand(args);
 }
 
-function welcome({ clientUrls }: SoloMember, { self, seed, dataDir }: SoloOptions): void {
+function welcome({ clientUrls }: SoloMember, options: SoloOptions): void {
+  const { self, dataDir } = options;
   const { name, id, peerUrls } = self;
-  const voters = Math.max(1, seed.members.length);
   say(
     table([
       ["NAME", "ID", "PEER URL", "CLIENT URL"],
@@ -141,12 +141,15 @@ function welcome({ clientUrls }: SoloMember, { self, seed, dataDir }: SoloOption
   );
   say("");
   say(`Data: ${dataDir}`);
-  say(
-    self.joined === true
-      ? "Waits for a leader of the cluster that it was added to."
-      : `Waits for a leader: ${Math.floor(voters / 2) + 1} of ${voters} members must run.`,
-  );
+  say(awaited(options));
   say("");
+}
+
+function awaited({ self, seed, forceAlone }: SoloOptions): string {
+  if (forceAlone === true) return "Goes on alone: all other members are removed.";
+  if (self.joined === true) return "Waits for a leader of the cluster that it was added to.";
+  const voters = Math.max(1, seed.members.length);
+  return `Waits for a leader: ${Math.floor(voters / 2) + 1} of ${voters} members must run.`;
 }
 
 /** @returns aborted once the process leaves because of a signal. */

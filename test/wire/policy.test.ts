@@ -64,7 +64,10 @@ test("learners are promoted by themselves, lax changes made, a lone survivor for
       assert.ok(performance.now() < endMs, list);
     }
     for (const name of ["n1", "n2", "n4"]) await children.get(name)?.kill9();
-    await start("n1", ["n1"], "--force-new-cluster");
+    await start("n1", names.slice(0, 3), "--force-new-cluster");
+    const output = children.get("n1")?.output ?? "";
+    assert.match(output, /^Goes on alone: all other members are removed\.$/m);
+    assert.doesNotMatch(output, /must run/);
     assert.equal(await say("n1", "get", "kept"), "kept\nyes\n");
     const left = (await say("n1", "member", "list")).trim().split("\n");
     assert.equal(left.length, 1);
