@@ -3,16 +3,19 @@
 // Built, it runs what is built: three threads of a cluster start several times faster than through tsx.
 // `tsx test/run.ts` does the same with the source as it is.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { projectRoot } from "./support/paths.ts";
+import { costsVariable, type FileCost } from "./support/eachFile.ts";
+import { projectRoot, runnable } from "./support/paths.ts";
 
 /** Files that run at the same time; the machines have two cores. */
 const concurrentFilesMax = 2;
-/** A file that takes longer is taken for hung. */
-const fileTimeoutMs = 600_000;
+/** A file that takes longer is taken for hung: it is ended and named. The longest takes half of it. */
+const fileTimeoutMs = 300_000;
+/** Files that the closing lines name, by the time they took. */
+const slowestShown = 10;
 
 interface Skipped {
   readonly name: string;
@@ -21,7 +24,10 @@ interface Skipped {
 
 const isBuilt = import.meta.filename.endsWith(".js");
 /** How the runner and every test process are started. */
-const nodeFlags = isBuilt ? ["--enable-source-maps"] : ["--import", "tsx"];
+const nodeFlags = [
+  ...(isBuilt ? ["--enable-source-maps"] : ["--import", "tsx"]),
+  ...["--import", runnable(new URL("support/eachFile.ts", import.meta.url)).href],
+];
 
 process.exitCode = await main();
 
@@ -57,6 +63,8 @@ function testFiles(filters: readonly string[]): readonly string[] {
 async function runFiles(files: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "quorlet-run-"));
   const tapPath = join(folder, "result.tap");
+  const costsPath = join(folder, "costs");
+  writeFileSync(costsPath, "");
   try {
     const code = await runNode(
       [
@@ -70,8 +78,9 @@ async function runFiles(files: readonly string[], env: NodeJS.ProcessEnv): Promi
         `--test-reporter-destination=${tapPath}`,
         ...files,
       ],
-      env,
+      { ...env, [costsVariable]: costsPath },
     );
+    for (const line of slowest(readFileSync(costsPath, "utf8"))) console.log(line);
     return report(readFileSync(tapPath, "utf8").split("\n"), code);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -96,6 +105,23 @@ function report(tap: readonly string[], code: number): number {
   if (closing.length > 0) return code;
   console.error("the test runner ended without its closing lines");
   return code === 0 ? 1 : code;
+}
+
+function slowest(costLines: string): readonly string[] {
+  const costs = costLines.split("\n").filter((line) => line !== "");
+  const rows = costs.map((line): FileCost => JSON.parse(line));
+  rows.sort((a, b) => b.wallSec - a.wallSec);
+  const rounded = (sec: number): string => sec.toFixed(0).padStart(3);
+  const sum = rows.reduce((total, { cpuSec }) => total + cpuSec, 0);
+  return [
+    `Slowest files; all of them took ${rounded(sum)} s of CPU:`,
+    ...rows
+      .slice(0, slowestShown)
+      .map(
+        ({ path, wallSec, cpuSec }) =>
+          `  ${rounded(wallSec)} s, ${rounded(cpuSec)} of CPU  ${path}`,
+      ),
+  ];
 }
 
 function skippedIn(tap: readonly string[]): readonly Skipped[] {
