@@ -1,4 +1,4 @@
-// Rounds one after the other on one cluster, until one fails, the time is over or all are done.
+// Rounds one after the other on a cluster, until one fails, the time is over or all are done.
 import { setTimeout as wait } from "node:timers/promises";
 import { Members } from "./checkers/members.ts";
 import { Settled } from "./checkers/settled.ts";
@@ -19,6 +19,8 @@ export interface RunOptions {
   /** No round begins after this time. */
   readonly msMax: number;
   readonly onRound: (report: RoundReport) => void;
+  /** Asked before each round. */
+  readonly isOver?: () => boolean;
   /** The kinds of harm; all of them if missing. */
   readonly only?: readonly Kind[] | undefined;
   /** Another build than that of this tree. */
@@ -41,6 +43,51 @@ export interface RunResult {
   readonly failed: RoundReport | undefined;
 }
 
+/**
+ * Shares the rounds among so many clusters, side by side: most of a round is waiting. All of them end with
+ * the first failure.
+ */
+export async function runSideBySide(options: RunOptions, clusters: number): Promise<RunResult> {
+  const { from, rounds, onRound } = options;
+  let isOver = false;
+  const runs = Array.from({ length: clusters }, async (_, i) => {
+    const [first, next] = [i, i + 1].map((at) => from + Math.round((at * rounds) / clusters));
+    try {
+      return await runRounds({
+        ...options,
+        ...{ from: first ?? from, rounds: (next ?? from) - (first ?? from) },
+        isOver: () => isOver,
+        onRound: (report) => {
+          if (report.failure !== undefined) isOver = true;
+          onRound(report);
+        },
+      });
+    } catch (error) {
+      isOver = true;
+      throw error;
+    }
+  });
+  const results = await Promise.allSettled(runs);
+  return results
+    .map((result) => {
+      if (result.status === "rejected") throw result.reason;
+      return result.value;
+    })
+    .reduce(added);
+}
+
+const added = (a: RunResult, b: RunResult): RunResult => ({
+  rounds: a.rounds + b.rounds,
+  calls: a.calls + b.calls,
+  revisions: a.revisions + b.revisions,
+  events: a.events + b.events,
+  faults: a.faults + b.faults,
+  leases: a.leases + b.leases,
+  starts: a.starts + b.starts,
+  joined: a.joined + b.joined,
+  failed: a.failed ?? b.failed,
+});
+
 export async function runRounds(options: RunOptions): Promise<RunResult> {
   const { from, rounds, msMax, onRound, only, build } = options;
   const startMs = performance.now();
@@ -51,7 +98,7 @@ export async function runRounds(options: RunOptions): Promise<RunResult> {
   const total = { rounds: 0, calls: 0, revisions: 0, events: 0, faults: 0, leases: 0 };
   let failed: RoundReport | undefined;
   for (let seed = from; seed < from + rounds && failed === undefined; seed++) {
-    if (performance.now() - startMs > msMax) break;
+    if (performance.now() - startMs > msMax || options.isOver?.()) break;
     const report = await runRound(seed, { cluster, probe, settled, members, only });
     total.rounds++;
     total.calls += report.calls.length;
