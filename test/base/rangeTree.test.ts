@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Interval, RangeTree } from "../../src/base/rangeTree.ts";
+import { cpuMsOf } from "../support/cpuTime.ts";
 
 const keyArb = fc
   .array(fc.constantFrom("\0", "a", "b", "\xff"), { maxLength: 3 })
@@ -53,18 +54,25 @@ test("intervals that come in order do not make a list: a look-up passes over mos
   const count = 20_000;
   const at = (i: number): string => String(i).padStart(6, "0");
   for (let i = 0; i < count; i++) tree.add({ from: at(i), to: `${at(i)}~~` }, i);
-  const began = process.hrtime.bigint();
-  for (let i = 0; i < count; i++) {
+  const eachTime = (lookUps: number, lookUp: (key: string, i: number) => void): number =>
+    cpuMsOf(() => {
+      for (let i = 0; i < lookUps; i++) lookUp(`${at(i)}x`, i);
+    });
+  const treeMs = eachTime(count, (key, i) => {
     let found = 0;
-    tree.visit(`${at(i)}x`, (item) => {
+    tree.visit(key, (item) => {
       assert.equal(item, i, "the one interval");
       found++;
     });
     assert.equal(found, 1, "found once");
-  }
-  // A list would take some 10^8 steps more; this takes milliseconds.
-  const tookMs = Number(process.hrtime.bigint() - began) / 1e6;
-  assert.ok(tookMs < 2000, `${count} look-ups took ${tookMs} ms`);
+  });
+  const list = Array.from({ length: count }, (_, i) => ({ from: at(i), to: `${at(i)}~~` }));
+  const listMs = eachTime(count / 100, (key) => {
+    assert.equal(list.filter(({ from, to }) => from <= key && key < to).length, 1);
+  });
+  // As many look-ups in a list would take a hundred times that.
+  const most = 10 * listMs;
+  assert.ok(treeMs < most, `${count} look-ups took ${treeMs} ms, a hundredth in a list ${listMs}`);
   for (let i = 0; i < count; i += 2) tree.delete({ from: at(i), to: `${at(i)}~~` });
   assert.equal(tree.size, count / 2, "half are gone");
 });

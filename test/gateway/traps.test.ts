@@ -90,7 +90,7 @@ test("a million keys are read in one pass or refused by their size", async (t) =
   const { post, seen } = await openDoor(t);
   const many = (count: number, member: (i: number) => string): string =>
     `{${Array.from({ length: count }, (_, i) => member(i)).join()},"key":"Zm9v"}`;
-  const startMs = performance.now();
+  const before = process.cpuUsage();
   assert.equal((await post(many(400_000, () => '"a":1'))).status, 200);
   assert.equal((await post(many(300_000, (i) => `"x${i.toString(36)}":0`))).status, 200);
   const twice = await post(many(300_000, (i) => (i === 299_999 ? '"key":""' : '"b":[]')));
@@ -102,7 +102,7 @@ test("a million keys are read in one pass or refused by their size", async (t) =
   assert.equal((await post('{"key":"Zm9v"}')).status, 200);
   assert.equal(seen.length, 3);
   // Time that grows with the square of the count would be minutes.
-  assert.ok(performance.now() - startMs < 30_000);
+  assert.ok(process.cpuUsage(before).user < 30e6);
 });
 
 test("nesting and strings without end cost what they are long", async (t) => {

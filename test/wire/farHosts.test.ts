@@ -17,6 +17,8 @@ const names = ["n1", "n2", "n3"];
 /** One way; far above what a put costs on a busy machine. */
 const delayMs = 200;
 const roundTripMs = 2 * delayMs;
+/** A busy moment of the machine may spoil a measurement; two round trips would show in each. */
+const attemptsMax = 6;
 
 async function withFarHosts(run: (leader: KvClient) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "quorlet-far-"));
@@ -51,32 +53,43 @@ async function withFarHosts(run: (leader: KvClient) => Promise<void>): Promise<v
   }
 }
 
+interface Medians {
+  readonly aloneMs: number;
+  readonly manyMs: number;
+}
+
+/** @param name of its keys. */
+async function measure(leader: KvClient, name: string): Promise<Medians> {
+  const timesMs: number[] = [];
+  const puts = async (key: string, count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      const fromMs = performance.now();
+      await leader.put(`${name}/${key}${i}`, "v");
+      timesMs.push(performance.now() - fromMs);
+    }
+  };
+  const sortedMs = (): readonly number[] => timesMs.splice(0).sort((a, b) => a - b);
+  await puts("alone", 3);
+  const [aloneMs = 0] = sortedMs();
+  // Another caller each few milliseconds: a round is always on its way when one comes.
+  const callers = Array.from({ length: 40 }, async (_, i) => {
+    await setTimeout(5 * i);
+    await puts(`many${i}/`, 3);
+  });
+  await Promise.all(callers);
+  const many = sortedMs();
+  return { aloneMs, manyMs: many[Math.floor(many.length / 2)] ?? 0 };
+}
+
 test("a put among far hosts waits for one round trip, alone or among many", async (t) => {
   await withFarHosts(async (leader) => {
-    const timesMs: number[] = [];
-    const puts = async (name: string, count: number): Promise<void> => {
-      for (let i = 0; i < count; i++) {
-        const fromMs = performance.now();
-        await leader.put(`${name}${i}`, "v");
-        timesMs.push(performance.now() - fromMs);
-      }
-    };
-    const sortedMs = (): readonly number[] => timesMs.splice(0).sort((a, b) => a - b);
-    await puts("alone", 4);
-    const [alone = 0] = sortedMs();
-    // Another caller each few milliseconds: a round is always on its way when one comes.
-    const callers = Array.from({ length: 40 }, async (_, i) => {
-      await setTimeout(5 * i);
-      await puts(`many${i}/`, 4);
-    });
-    await Promise.all(callers);
-    const many = sortedMs();
-    const median = many[Math.floor(many.length / 2)] ?? 0;
-    const shown = `${alone.toFixed(1)} ms alone, ${median.toFixed(1)} among many`;
-    t.diagnostic(`${delayMs} ms each way: ${shown}`);
-    assert.ok(alone >= roundTripMs, `${shown}: it waits for a majority`);
-    // Two would be twice as much; the rest is room for a busy machine.
-    assert.ok(alone < 1.9 * roundTripMs, shown);
-    assert.ok(median < 1.9 * roundTripMs, shown);
+    for (let attempt = 1; ; attempt++) {
+      const { aloneMs, manyMs } = await measure(leader, `${attempt}`);
+      const shown = `${aloneMs.toFixed(1)} ms alone, ${manyMs.toFixed(1)} among many`;
+      t.diagnostic(`${delayMs} ms each way: ${shown}`);
+      assert.ok(aloneMs >= roundTripMs, `${shown}: it waits for a majority`);
+      if (Math.max(aloneMs, manyMs) < 1.9 * roundTripMs) return;
+      assert.ok(attempt < attemptsMax, `${shown}, at the ${attempt}th attempt`);
+    }
   });
 });

@@ -16,6 +16,8 @@ const options: ClusterOptions = {
   catchUpEntries: 6,
 };
 const patienceMs = 60_000;
+/** Between two questions; the threads that are asked need the processor as well. */
+const retryMs = 5;
 /** An image of some chunks. */
 const valueBytes = 16_384;
 
@@ -60,7 +62,7 @@ async function untilCaughtUp(member: MemberHandle, revision: number): Promise<vo
     } catch (error) {
       if (performance.now() > endMs)
         throw new Error(`${member.name} stays behind`, { cause: error });
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }
   client.close();

@@ -17,6 +17,8 @@ const options: ClusterOptions = {
 };
 
 const patienceMs = 60_000;
+/** Between two questions; the threads that are asked need the processor as well. */
+const retryMs = 5;
 
 async function withDataDir(act: (dataDir: string) => Promise<void>): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), "quorlet-loss-"));
@@ -54,7 +56,7 @@ async function untilServes(member: MemberHandle): Promise<void> {
       break;
     } catch (error) {
       if (performance.now() > endMs) throw new Error(`${member.name} stays away`, { cause: error });
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   }
   client.close();
