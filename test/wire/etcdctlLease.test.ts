@@ -1,6 +1,6 @@
 // `etcdctl lease …` prints the same beside Quorlet and beside a real etcd, in every format.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { Etcd, findEtcd, noEtcdReason } from "../support/etcd.ts";
 import { type EtcdctlBinary, etcdctl, findEtcdctls, noEtcdctlReason } from "../support/etcdctl.ts";
 import { hideIdentity } from "../support/etcdctlScript.ts";
@@ -97,12 +97,23 @@ function hide(text: string, lease: string): string {
   );
 }
 
+const skip = binary === undefined ? noEtcdReason : false;
+/** Each client leaves both as it found them, and as alike. */
+const kept: { oracle?: Etcd; subject?: Server } = {};
+before(async () => {
+  if (binary === undefined || clients.length === 0) return;
+  kept.oracle = await Etcd.start({ binary, members: 3, flags: ["--unsafe-no-fsync"] });
+  kept.subject = await Server.start({ members: 3 });
+});
+after(async () => {
+  await kept.oracle?.[Symbol.asyncDispose]();
+  await kept.subject?.stop();
+});
+
 for (const client of clients) {
-  const skip = binary === undefined ? noEtcdReason : false;
   test(`etcdctl ${client.version} lease: as beside a real etcd`, { skip }, async () => {
-    assert.ok(binary);
-    await using oracle = await Etcd.start({ binary, members: 3, flags: ["--unsafe-no-fsync"] });
-    await using subject = await Server.start({ members: 3 });
+    const { oracle, subject } = kept;
+    assert.ok(oracle && subject);
     const [want, got] = await Promise.all([run(client, oracle), run(client, subject)]);
     const wanted = want.split("\n$ ");
     for (const [i, section] of got.split("\n$ ").entries()) assert.equal(section, wanted[i]);

@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { suite, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
 import { Etcd, findEtcd, noEtcdReason } from "../support/etcd.ts";
 import { type EtcdctlBinary, etcdctl, findEtcdctls, noEtcdctlReason } from "../support/etcdctl.ts";
 import { KvClient } from "../support/kvClient.ts";
 import { MemberProcesses } from "../support/memberProcesses.ts";
 
 const waitMsMax = 60_000;
+const thinkMs = 5;
 const newest = findEtcdctls()
   .toSorted((a, b) => a.version.localeCompare(b.version))
   .at(-1);
@@ -301,6 +303,8 @@ class Load {
       } catch {
         // A change of leaders may cost a write its answer.
       }
+      // The processes that come and go need the processor as well.
+      await wait(thinkMs);
     }
     client.close();
   }
