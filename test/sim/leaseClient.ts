@@ -2,14 +2,13 @@
 // member, and in the end revoked or left to itself.
 import { CommandKind } from "../../src/apply/command.ts";
 import type { Outcome } from "../../src/apply/outcome.ts";
-import { LeaseId } from "../../src/base/brand.ts";
 import { emptyBytes } from "../../src/base/bytes.ts";
 import { type EtcdError, errLeaseNotFound } from "../../src/base/errors.ts";
 import type { MemberService } from "../../src/member/service.ts";
 import { encodePutRequest } from "../../src/proto/encodeRequests.ts";
-import { encodeLeaseGrantRequest, encodeLeaseIdRequest } from "../../src/proto/leaseCodec.ts";
-import { Writer } from "../../src/proto/writer.ts";
+import { encodeLeaseIdRequest } from "../../src/proto/leaseCodec.ts";
 import type { HeldLease, LeaseJudge } from "./checkers/leases.ts";
+import { Leaseholder } from "./leaseholder.ts";
 import type { SimMember, World } from "./simMember.ts";
 import { Violation } from "./violation.ts";
 
@@ -22,52 +21,40 @@ const dozeOdds = 4;
 const patienceUs = 1_500_000;
 const pauseUsMax = 1_000_000;
 /** Above all that the servers pick, and far beyond what a number holds exactly. */
-const firstId = 1n << 61n;
-const idsPerClient = 1_000_000n;
+const firstLease = 1n << 61n;
 
 /** What became of a request; undefined: nobody knows. */
 type Then = (answer: "done" | undefined) => void;
 
 export class LeaseClient {
   readonly #world: World;
-  readonly #members: readonly SimMember[];
   readonly #judge: LeaseJudge;
-  readonly #writer = new Writer();
-  #nextId: bigint;
-  #running = true;
+  readonly #self: Leaseholder;
 
   constructor(
     world: World,
     parts: { id: number; members: readonly SimMember[]; judge: LeaseJudge },
   ) {
     this.#world = world;
-    this.#members = parts.members;
-    this.#judge = parts.judge;
-    this.#nextId = firstId + BigInt(parts.id) * idsPerClient;
+    const { id, members, judge } = parts;
+    this.#judge = judge;
+    this.#self = new Leaseholder(world, { id, members, firstLease, ttlSecMin, ttlSecMax });
   }
 
   begin(): void {
-    this.#later(pauseUsMax, () => this.#grant());
+    this.#self.later(pauseUsMax, () => this.#grant());
   }
 
   /** Its lease is left to itself. */
   end(): void {
-    this.#running = false;
-  }
-
-  #later(usMax: number, act: () => void): void {
-    const { queue, random } = this.#world;
-    queue.after(1 + random.integer(usMax), () => {
-      if (this.#running) act();
-    });
+    this.#self.end();
   }
 
   #grant(): void {
-    const lease = this.#judge.open(LeaseId(this.#nextId++));
-    const { random, sites } = this.#world;
-    const ttlSec = ttlSecMin + random.integer(ttlSecMax - ttlSecMin + 1);
-    const body = encodeLeaseGrantRequest(this.#writer, { id: lease.id, ttlSec }).slice();
-    const callUs = this.#world.queue.nowUs;
+    const { id, ttlSec, body } = this.#self.nextLease();
+    const lease = this.#judge.open(id);
+    const { sites, queue } = this.#world;
+    const callUs = queue.nowUs;
     this.#propose(CommandKind.leaseGrant, body, {
       onOutcome: (outcome) => {
         if (outcome.kind !== "leaseGrant") throw new Violation(name, "a grant has no lease");
@@ -79,13 +66,13 @@ export class LeaseClient {
       },
       next: (answer) => {
         if (answer === "done") this.#attach(lease, ttlSec);
-        else this.#later(pauseUsMax, () => this.#grant());
+        else this.#self.later(pauseUsMax, () => this.#grant());
       },
     });
   }
 
   #attach(lease: HeldLease, ttlSec: number): void {
-    const body = encodePutRequest(this.#writer, {
+    const body = encodePutRequest(this.#self.writer, {
       key: Buffer.from(lease.key, "latin1"),
       value: emptyBytes,
       lease: lease.id,
@@ -103,7 +90,7 @@ export class LeaseClient {
     const { random, sites } = this.#world;
     // Who dozes asks about when the lease ends.
     const share = random.oneIn(dozeOdds) ? 1.5 : 0.5;
-    this.#later(ttlSec * 1_000_000 * share, () => {
+    this.#self.later(ttlSec * 1_000_000 * share, () => {
       const kind = random.integer(10);
       const again = (): void => this.#hold(lease, ttlSec);
       if (kind < 7) this.#renew(lease, again);
@@ -111,7 +98,7 @@ export class LeaseClient {
       else {
         if (kind === 8) this.#revoke(lease);
         else sites.count("lease.abandon");
-        this.#later(pauseUsMax, () => this.#grant());
+        this.#self.later(pauseUsMax, () => this.#grant());
       }
     });
   }
@@ -149,7 +136,7 @@ export class LeaseClient {
 
   #revoke(lease: HeldLease): void {
     lease.onRevoke();
-    const body = encodeLeaseIdRequest(this.#writer, { id: lease.id }).slice();
+    const body = encodeLeaseIdRequest(this.#self.writer, { id: lease.id }).slice();
     this.#propose(CommandKind.leaseRevoke, body, {
       onOutcome: () => this.#world.sites.count("lease.revoke"),
       onRefused: (error) => this.#onRefused(lease, error),
@@ -187,15 +174,13 @@ export class LeaseClient {
 
   /** At any member; `then` is called once, also when no answer comes. */
   #ask(then: Then, act: (service: MemberService, done: Then) => void): void {
-    const { queue, random } = this.#world;
     let isOver = false;
     const done: Then = (answer) => {
       if (isOver) return;
       isOver = true;
-      if (this.#running) then(answer);
+      if (this.#self.isRunning) then(answer);
     };
-    queue.after(patienceUs, () => done(undefined));
-    const member = this.#members[random.integer(this.#members.length)];
-    member?.later(0, () => member.visit((service) => act(service, done)));
+    this.#world.queue.after(patienceUs, () => done(undefined));
+    this.#self.visitAny((service) => act(service, done));
   }
 }

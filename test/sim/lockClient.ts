@@ -4,13 +4,12 @@
 import { Line } from "../../src/api/line.ts";
 import { LineCommands } from "../../src/api/lineCommands.ts";
 import { CommandKind } from "../../src/apply/command.ts";
-import { LeaseId, type MemberId } from "../../src/base/brand.ts";
+import type { LeaseId, MemberId } from "../../src/base/brand.ts";
 import { errMutexExpired } from "../../src/base/errors.ts";
 import type { MemberService } from "../../src/member/service.ts";
-import { encodeLeaseGrantRequest } from "../../src/proto/leaseCodec.ts";
-import { Writer } from "../../src/proto/writer.ts";
 import { type LockJudge, lockLine } from "./checkers/locks.ts";
 import { serviceWith } from "./doubles.ts";
+import { Leaseholder } from "./leaseholder.ts";
 import type { SimMember, World } from "./simMember.ts";
 
 const ttlSecMin = 2;
@@ -21,8 +20,7 @@ const pauseUsMax = 500_000;
 /** Once in so many a client does not keep its lease alive. */
 const sleepOdds = 2;
 /** Between those of other clients and those that the servers pick. */
-const firstId = 3n << 60n;
-const idsPerClient = 1_000_000n;
+const firstLease = 3n << 60n;
 
 export interface LockClientParts {
   readonly id: number;
@@ -45,15 +43,14 @@ interface Waiting {
 export class LockClient {
   readonly #world: World;
   readonly #parts: LockClientParts;
-  readonly #writer = new Writer();
-  #nextId: bigint;
+  readonly #self: Leaseholder;
   #waiting: Waiting | undefined;
-  #running = true;
 
   constructor(world: World, parts: LockClientParts) {
     this.#world = world;
     this.#parts = parts;
-    this.#nextId = firstId + BigInt(parts.id) * idsPerClient;
+    const { id, members } = parts;
+    this.#self = new Leaseholder(world, { id, members, firstLease, ttlSecMin, ttlSecMax });
   }
 
   begin(): void {
@@ -62,7 +59,7 @@ export class LockClient {
 
   /** Its leases are left to themselves. */
   end(): void {
-    this.#running = false;
+    this.#self.end();
     this.#giveUp();
   }
 
@@ -74,29 +71,19 @@ export class LockClient {
   }
 
   #again(): void {
-    this.#later(pauseUsMax, () => this.#grant());
-  }
-
-  #later(usMax: number, act: () => void): void {
-    const { queue, random } = this.#world;
-    queue.after(1 + random.integer(usMax), () => {
-      if (this.#running) act();
-    });
+    this.#self.later(pauseUsMax, () => this.#grant());
   }
 
   /** A grant whose answer is lost is a lease that ends by itself. */
   #grant(): void {
-    const { random } = this.#world;
-    const id = LeaseId(this.#nextId++);
-    const ttlSec = ttlSecMin + random.integer(ttlSecMax - ttlSecMin + 1);
-    const body = encodeLeaseGrantRequest(this.#writer, { id, ttlSec }).slice();
+    const { id, ttlSec, body } = this.#self.nextLease();
     let isOver = false;
     const end = (then: () => void): void => {
-      if (!isOver && this.#running) then();
+      if (!isOver && this.#self.isRunning) then();
       isOver = true;
     };
-    this.#later(patienceUsMax, () => end(() => this.#again()));
-    this.#visitAny((service) =>
+    this.#self.later(patienceUsMax, () => end(() => this.#again()));
+    this.#self.visitAny((service) =>
       service.propose(CommandKind.leaseGrant, body, {
         onOutcome: () => end(() => this.#wait(id, ttlSec)),
         onRefused: () => end(() => this.#again()),
@@ -106,11 +93,11 @@ export class LockClient {
 
   #wait(lease: LeaseId, ttlSec: number): void {
     const { random } = this.#world;
-    const member = this.#anyMember();
+    const member = this.#self.anyMember();
     const waiting: Waiting = { at: member.id, cancel: () => {}, looks: 0, askedAt: undefined };
     this.#waiting = waiting;
     if (!random.oneIn(sleepOdds)) this.#keepAlive(waiting, lease, ttlSec);
-    this.#later(patienceUsMax, () => {
+    this.#self.later(patienceUsMax, () => {
       if (this.#waiting !== waiting) return;
       this.#giveUp();
       this.#again();
@@ -141,7 +128,7 @@ export class LockClient {
         waiting.looks++;
         run();
       });
-    const line = new Line(asking, new LineCommands(asking, this.#writer), { soon });
+    const line = new Line(asking, new LineCommands(asking, this.#self.writer), { soon });
     const onCancel = (cancel: () => void): void => {
       waiting.cancel = () => member.later(0, cancel);
     };
@@ -170,7 +157,7 @@ export class LockClient {
     const kept = key.slice();
     const member = this.#parts.members.find(({ id }) => id === waiting.at);
     const lets = this.#world.random.oneIn(sleepOdds);
-    this.#later(holdUsMax, () => {
+    this.#self.later(holdUsMax, () => {
       if (this.#waiting !== waiting) return;
       this.#waiting = undefined;
       // Otherwise its lease lets the lock go.
@@ -183,10 +170,10 @@ export class LockClient {
   }
 
   #keepAlive(waiting: Waiting, lease: LeaseId, ttlSec: number): void {
-    this.#later((ttlSec * 1_000_000) / 2, () => {
+    this.#self.later((ttlSec * 1_000_000) / 2, () => {
       if (this.#waiting !== waiting) return;
       const nobody = { onRenewed: () => {}, onRefused: () => {} };
-      this.#visitAny((service) => service.leases.renew(lease, nobody));
+      this.#self.visitAny((service) => service.leases.renew(lease, nobody));
       this.#keepAlive(waiting, lease, ttlSec);
     });
   }
@@ -194,17 +181,5 @@ export class LockClient {
   #giveUp(): void {
     this.#waiting?.cancel();
     this.#waiting = undefined;
-  }
-
-  #visitAny(act: (service: MemberService) => void): void {
-    const member = this.#anyMember();
-    member.later(0, () => member.visit(act));
-  }
-
-  #anyMember(): SimMember {
-    const { members } = this.#parts;
-    const member = members[this.#world.random.integer(members.length)];
-    if (member === undefined) throw new RangeError("a cluster has members");
-    return member;
   }
 }
