@@ -24,12 +24,12 @@ import { DataDirError } from "./storage/dataDirError.ts";
 import { PeerTls } from "./transport/peerTls.ts";
 
 async function runDev(config: DevConfig): Promise<void> {
-  const { members, host, clientPorts, watchProgressMs, logLevel, dataDir } = config;
+  const { members, host, clientPorts, watchProgressMs, leaseReads, logLevel, dataDir } = config;
   const cluster = await Cluster.start({
     members,
     host,
     clientPorts,
-    watchProgressMs,
+    ...{ watchProgressMs, leaseReads },
     logLevel,
     logFormat: "text",
     onMember: report,
@@ -61,7 +61,7 @@ async function runServe(args: readonly string[]): Promise<void> {
   for (const warning of config.warnings) complain(warning);
   const { name, initialCluster, token, dataDir, timing, watchProgressMs, logLevel } = config;
   const { snapshotEntries, catchUpEntries, learnersMax, promoteLearners } = config;
-  const { forceNewCluster: forceAlone } = config;
+  const { forceNewCluster: forceAlone, leaseReads } = config;
   const members =
     config.discoverySrv === undefined
       ? initialCluster.map((member) => ({ name: member.name, peerUrls: texts(member.peerUrls) }))
@@ -75,7 +75,7 @@ async function runServe(args: readonly string[]): Promise<void> {
       ...{ name, members, token, dataDir, initialState, forceAlone },
       ...tlsForCalls(config),
     })),
-    ...{ dataDir, timing, watchProgressMs, logLevel, forceAlone },
+    ...{ dataDir, timing, watchProgressMs, leaseReads, logLevel, forceAlone },
     ...{ snapshotEntries, catchUpEntries, metrics, clientUrls },
     changePolicy: { strict: config.strictReconfigCheck, learnersMax, promoteLearners },
     listenPeers: config.listenPeers.map(({ address, isTls }) => ({ ...address, isTls })),

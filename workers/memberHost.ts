@@ -152,6 +152,7 @@ export class MemberHost {
 
   #open(message: StartMessage): void {
     const { id, clusterId, timing, watchProgressMs, compaction, changePolicy } = this.#data;
+    const readMode = this.#data.leaseReads ? "lease" : "readIndex";
     const isAlone = message.folders === undefined && message.members.length === 1;
     const raftLog = this.#openLog(message);
     this.#raftLog = raftLog;
@@ -165,7 +166,7 @@ export class MemberHost {
         clusterId,
         id: MemberId(id),
         incarnation: message.incarnation,
-        timing,
+        ...{ timing, readMode },
         ...(changePolicy && { changePolicy }),
         members: message.members,
         forceAlone: message.forceAlone === true,

@@ -34,6 +34,8 @@ export interface ClusterOptions {
   readonly timing?: MemberTiming;
   /** When changes of members are refused, and whether learners wait to be promoted; etcd's defaults. */
   readonly changePolicy?: Partial<ChangePolicy>;
+  /** Leaders answer reads by their lease (docs/decisions/0014 says when that is safe). Default false. */
+  readonly leaseReads?: boolean;
   /** Between two progress messages to an idle watcher. Default 10 minutes. */
   readonly watchProgressMs?: number;
   /** Entries that gather in a log beyond its margin before they go. Default 100,000. */
@@ -285,10 +287,10 @@ export class Cluster implements AsyncDisposable {
   #newSupervisor({ name, id }: MemberSeed, port: number): Supervisor {
     const { host = "127.0.0.1", timing = defaultTiming, logLevel = "silent" } = this.#options;
     const { logFormat = "json" } = this.#options;
-    const { watchProgressMs, changePolicy } = this.#options;
+    const { watchProgressMs, changePolicy, leaseReads = false } = this.#options;
     const data = {
       ...{ name, id, clusterId: this.#seed.clusterId, listen: { host, port } },
-      ...{ timing, logLevel, logFormat },
+      ...{ timing, leaseReads, logLevel, logFormat },
       ...(watchProgressMs && { watchProgressMs }),
       ...(changePolicy && { changePolicy }),
       compaction: compactionOf(this.#options),

@@ -66,6 +66,8 @@ export interface MemberThreadData {
   /** Missing: all members are in this process. */
   readonly mesh?: MeshDoor;
   readonly timing: MemberTiming;
+  /** Reads are answered by the leader's lease, not by a quorum round. */
+  readonly leaseReads: boolean;
   /** When changes of membership are refused; etcd's defaults where left out. */
   readonly changePolicy?: Partial<ChangePolicy>;
   /** Between two progress messages to an idle watcher; etcd's 10 minutes when left out. */

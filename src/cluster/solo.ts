@@ -34,6 +34,8 @@ export interface SoloOptions {
   readonly timing?: MemberTiming;
   /** When this member, leading, refuses changes of membership; etcd's defaults where left out. */
   readonly changePolicy?: Partial<ChangePolicy>;
+  /** Leaders answer reads by their lease (docs/decisions/0014 says when that is safe). Default false. */
+  readonly leaseReads?: boolean;
   /** The others are lost for good: the first life here removes them from its log (--force-new-cluster). */
   readonly forceAlone?: boolean;
   /** Between two progress messages to an idle watcher. Default 10 minutes. */
@@ -77,6 +79,7 @@ export class SoloMember {
         ...(peerTls === undefined ? {} : { tls: peerTls }),
       },
       timing: timing ?? defaultTiming,
+      leaseReads: options.leaseReads ?? false,
       ...(options.changePolicy && { changePolicy: options.changePolicy }),
       ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
       compaction: compactionOf(options),

@@ -14,6 +14,8 @@ export interface DevConfig {
   readonly clientPorts: readonly number[];
   readonly host: string;
   readonly watchProgressMs: number;
+  /** Leaders answer reads by their lease. */
+  readonly leaseReads: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -58,6 +60,7 @@ interface DevFlags {
   readonly host: string;
   readonly memory?: boolean;
   readonly watchProgressNotifyInterval: number;
+  readonly leaseReads?: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -152,6 +155,7 @@ function addDev(program: Command, commands: Commands): void {
         "dataDir",
       ),
     )
+    .option("--lease-reads", "leaders answer reads by their lease; needs clocks that keep pace")
     .addOption(watchProgressOption())
     .addOption(logLevelOption())
     .action((flags: DevFlags) => commands.dev(devConfig(flags)));
@@ -221,6 +225,7 @@ export function devConfig(flags: DevFlags): DevConfig {
     clientPorts,
     host: flags.host,
     watchProgressMs: flags.watchProgressNotifyInterval,
+    leaseReads: flags.leaseReads === true,
     logLevel: flags.logLevel,
   });
 }

@@ -145,7 +145,10 @@ const experimentalRows: readonly Row[] = [
 ];
 
 /** Ours: etcd has nothing like it. */
-const ownRows: readonly Row[] = [["promote-learners", "bool", "false", "served"]];
+const ownRows: readonly Row[] = [
+  ["promote-learners", "bool", "false", "served"],
+  ["lease-reads", "bool", "false", "served"],
+];
 
 const flagOf =
   (experimental: boolean) =>

@@ -26,6 +26,8 @@ export interface ServeConfig {
   readonly learnersMax: number;
   /** Ours: learners that have caught up become voters by themselves. */
   readonly promoteLearners: boolean;
+  /** Ours: leaders answer reads by their lease. */
+  readonly leaseReads: boolean;
   /** The other members are lost for good. */
   readonly forceNewCluster: boolean;
   readonly timing: MemberTiming;
@@ -83,6 +85,7 @@ export function serveConfig(sources: SettingSources): ServeConfig {
     strictReconfigCheck: settings.bool("strict-reconfig-check"),
     learnersMax: settings.integer("max-learners", { min: 1, max: learnersMax }),
     promoteLearners: settings.bool("promote-learners"),
+    leaseReads: settings.bool("lease-reads"),
     forceNewCluster: settings.bool("force-new-cluster"),
     timing: timingOf(settings),
     snapshotEntries: settings.integer("snapshot-count", { min: 1, max: entriesMax }),

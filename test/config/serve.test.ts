@@ -101,6 +101,12 @@ test("a file stands alone; its durations are nanoseconds, its keys the flags", (
   assert.deepEqual(found.warnings, ["with --config-file all other flags are passed over"]);
 });
 
+test("reads by lease are asked for, never a default", () => {
+  assert.equal(config({ args: [] }).leaseReads, false);
+  assert.equal(config({ args: ["--lease-reads"] }).leaseReads, true);
+  assert.equal(config({ args: [], environment: { ETCD_LEASE_READS: "true" } }).leaseReads, true);
+});
+
 test("a name with several URLs is one member", () => {
   const found = config({
     args: [
