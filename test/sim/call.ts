@@ -90,6 +90,13 @@ export class Call {
       this.#parts.onEnd(this, "failed", result);
       return;
     }
+    // Who lost what it had acknowledged serves nothing until it has it again.
+    const isWhole = this.at.member?.status().isRefilling !== true;
+    check(
+      isWhole,
+      name,
+      () => `m${this.at.id} answers ${describeOperation(this.op)} from a refill`,
+    );
     this.#judgeRead(result);
     this.op.revision = result.revision;
     this.#parts.onEnd(this, "done", undefined);
@@ -132,7 +139,7 @@ export class Call {
     const { action } = this.op;
     const isGone =
       error === errCompacted && action.kind === "old" && action.revision < this.#parts.compacted();
-    // Who lost what it had acknowledged serves nothing meanwhile, not even the past.
+    // Nor even the past.
     const isRefilling = error === errNoLeader && this.at.member?.status().isRefilling === true;
     check(
       isGone || isRefilling,

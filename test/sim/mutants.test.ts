@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { allMutants } from "./mutants/all.ts";
-import { hunt } from "./mutants/hunt.ts";
+import { foundAt } from "./mutants/foundAt.ts";
+import { hunt, mutantSeedsMax } from "./mutants/hunt.ts";
 import { patched, patchesOf } from "./mutants/mutant.ts";
 
 test("each mutant still fits the source", async () => {
@@ -13,6 +14,14 @@ test("each mutant still fits the source", async () => {
       const source = await patched(patch);
       assert.ok(source.includes(patch.replace), `${mutant.name} is planted`);
     }
+  }
+});
+
+test("each mutant was found by a seed that is noted", () => {
+  const names = allMutants.map(({ name }) => name).sort();
+  assert.deepEqual(Object.keys(foundAt).sort(), names);
+  for (const [name, seed] of Object.entries(foundAt)) {
+    assert.ok(seed >= 1 && seed <= mutantSeedsMax, `${name}: seed ${seed}`);
   }
 });
 

@@ -103,6 +103,30 @@ export const lagging = {
 /** Disks that are harmed with nearly every crash. */
 export const harmed: Focus = { disk: { log: "pooled", harm: 1 }, faults: { gapUs: 300_000 } };
 
+/** Batches of several sectors that a crash leaves in pieces, while others hold their entries. */
+export const torn: Focus = {
+  ...noChanges,
+  members: 3,
+  compactEntries: 0,
+  disk: { log: "pooled", syncUsMax: 60_000, stall: 50, harm: 0 },
+  load: { clients: 8, thinkUsMax: 20_000, large: 2 },
+  faults: {
+    gapUs: 300_000,
+    downUsMax: 5_000,
+    splitAtElection: 0,
+    weights: only({ crash: 4, crashLeader: 1, crashAll: 1 }),
+  },
+};
+
+/** Harm to disks, and members that are asked for what they have while they have not all of it. */
+export const refilling: Focus = {
+  ...noChanges,
+  members: 3,
+  disk: { log: "pooled", harm: 1 },
+  load: { clients: 8, thinkUsMax: 20_000, serializable: 2 },
+  faults: { gapUs: 300_000, downUsMax: 5_000, weights: only({ crash: 4, isolate: 1 }) },
+};
+
 /** Many leases whose remainders are noted. */
 export const held = {
   load: { leaseClients: 8 },

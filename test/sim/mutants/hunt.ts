@@ -1,5 +1,6 @@
-// Seeds against one mutant, until a checker finds it.
+// Seeds against one mutant, until a checker finds it: first the one that did so last time, then from 1 on.
 import { runPool } from "../pool.ts";
+import { foundAt } from "./foundAt.ts";
 import { type Mutant, MutantTree } from "./mutant.ts";
 
 /** A mutant that survives this many seeds is not found. */
@@ -8,7 +9,7 @@ export const mutantSeedsMax = 2_000;
 const seedCpuMsMax = 30_000;
 
 export interface Find {
-  /** The lowest seed that found it; undefined: none did. */
+  /** That of the last time if it found it again, else the lowest that did; undefined: none did. */
   readonly seed: number | undefined;
   readonly checker: string;
   readonly message: string;
@@ -33,13 +34,20 @@ export async function hunt(
   };
   try {
     await tree.plant(mutant);
-    const range = { from: 1, count: seedsMax, jobs, tree: tree.root, focus: mutant.focus };
     const bounds = { threads, seedCpuMsMax, onHang: (at: number) => onFound(at, "hang", "no end") };
-    await runPool({ ...range, ...bounds, isOver: () => seed !== Infinity }, (verdict) => {
-      seeds++;
-      const { violation } = verdict;
-      if (violation) onFound(verdict.seed, violation.checker, violation.message);
-    });
+    const parts = { ...bounds, jobs, tree: tree.root, focus: mutant.focus };
+    const lastTime = foundAt[mutant.name] ?? 1;
+    for (const range of [
+      { from: lastTime, count: Math.min(1, seedsMax) },
+      { from: 1, count: seedsMax },
+    ]) {
+      if (seed !== Infinity) break;
+      await runPool({ ...range, ...parts, isOver: () => seed !== Infinity }, (verdict) => {
+        seeds++;
+        const { violation } = verdict;
+        if (violation) onFound(verdict.seed, violation.checker, violation.message);
+      });
+    }
   } finally {
     await tree.dispose();
   }

@@ -1,7 +1,9 @@
-// A deliberate bug: one place of the source, replaced in a private copy of the tree.
+// A deliberate bug: one place of the source, replaced in a private copy of the build.
+import { execFile } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { projectRoot } from "../../support/paths.ts";
 import type { Focus } from "../focus.ts";
 
@@ -38,11 +40,20 @@ export async function patched({ file, find, replace }: Patch): Promise<string> {
   return parts.join(replace);
 }
 
-/** What a seed needs of the tree. */
-const folders = ["src", "test/sim", "test/support", "test/storage", "workers"] as const;
-const files = ["package.json", "tsconfig.json"] as const;
+const run = promisify(execFile);
 
-/** A copy of the tree, without any mutant yet; to be removed by `dispose`. */
+/** What a seed needs of the build. */
+const folders = ["src", "test/sim", "test/support", "test/storage", "workers"] as const;
+/** Types and maps are for people. */
+const isCode = (file: string): boolean => !/\.(d\.ts|map)$/.test(file);
+
+/** Only what was patched is compiled: on its own, without a look at types. */
+const compilerOptions = {
+  ...{ noCheck: true, noResolve: true, types: [] },
+  ...{ incremental: false, tsBuildInfoFile: null, declaration: false, sourceMap: false },
+};
+
+/** A copy of the build, without any mutant yet; to be removed by `dispose`. */
 export class MutantTree {
   readonly root: string;
 
@@ -50,20 +61,33 @@ export class MutantTree {
     this.root = root;
   }
 
+  /** @throws when the project is not built. */
   static async create(): Promise<MutantTree> {
     const root = await mkdtemp(join(tmpdir(), "quorlet-mutant-"));
-    await mkdir(join(root, "test"));
-    for (const name of [...folders, ...files]) {
-      await cp(join(projectRoot, name), join(root, name), { recursive: true });
+    for (const name of folders) {
+      const built = join(".build", name);
+      await cp(join(projectRoot, built), join(root, built), { recursive: true, filter: isCode });
     }
+    await cp(join(projectRoot, "package.json"), join(root, "package.json"));
     await symlink(join(projectRoot, "node_modules"), join(root, "node_modules"));
     return new MutantTree(root);
   }
 
   async plant(mutant: Mutant): Promise<void> {
+    const files: string[] = [];
     for (const patch of patchesOf(mutant)) {
-      await writeFile(join(this.root, patch.file), await patched(patch));
+      const file = join(this.root, patch.file);
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, await patched(patch));
+      files.push(file);
     }
+    const config = {
+      extends: join(projectRoot, "tsconfig.json"),
+      compilerOptions: { ...compilerOptions, rootDir: ".", outDir: ".build" },
+      ...{ files, include: [] },
+    };
+    await writeFile(join(this.root, "tsconfig.json"), JSON.stringify(config));
+    await run(join(projectRoot, "node_modules/.bin/tsc"), ["-p", this.root]);
   }
 
   async dispose(): Promise<void> {

@@ -1,5 +1,5 @@
 // Bugs of what replaces a state or a log, and of the time of leases.
-import { harmed, held, lagging, replaced, slowEnds } from "./corners.ts";
+import { harmed, held, lagging, refilling, replaced, slowEnds } from "./corners.ts";
 import type { Mutant } from "./mutant.ts";
 
 const twoSnapshots = "two snapshots close together";
@@ -72,7 +72,7 @@ const refills: readonly Mutant[] = [
     file: "src/member/member.ts",
     find: `    return this.#raft.isRefilling ? refusing(this.#applier) : this.#applier;`,
     replace: `    return this.#applier;`,
-    focus: harmed,
+    focus: refilling,
   },
 ];
 

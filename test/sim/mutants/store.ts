@@ -1,4 +1,5 @@
 // Bugs of what is applied and of what is kept: store, log, recovery.
+import { torn } from "./corners.ts";
 import type { Mutant } from "./mutant.ts";
 
 const outside = "consistent index saved outside the apply transaction";
@@ -130,7 +131,7 @@ const log: readonly Mutant[] = [
     file: "src/storage/replay.ts",
     find: `    if (this.#firstBadRecord(head) !== undefined) return false;\n`,
     replace: ``,
-    focus: { disk: { log: "pooled" } },
+    focus: torn,
   },
   {
     name: "what lies behind a torn end comes back",
@@ -138,7 +139,13 @@ const log: readonly Mutant[] = [
     file: "src/storage/replay.ts",
     find: `    return this.#expected === undefined || head.number === this.#expected;`,
     replace: `    return this.#expected === undefined || head.number >= this.#expected;`,
-    focus: { disk: { log: "pooled" } },
+    // Nothing lies there where what was cut is cleared.
+    also: {
+      file: "src/storage/openLog.ts",
+      find: `  zeroRest(active.file, recovered.tailOffset);\n`,
+      replace: ``,
+    },
+    focus: torn,
   },
   {
     name: "a vote is kept like a commit, without a sync",

@@ -1,5 +1,6 @@
 // All mutants as a table, several hunted at a time, told in the order of the list.
 import { allMutants } from "./all.ts";
+import { foundAt } from "./foundAt.ts";
 import { type Find, hunt } from "./hunt.ts";
 
 /** @param only part of a name or trap. @returns how many no seed found. */
@@ -42,6 +43,11 @@ export async function printTable({
   await Promise.all(Array.from({ length: jobs }, work));
   const missed = finds.filter((find) => find?.seed === undefined).length;
   const caught = chosen.length - missed;
+  chosen.forEach(({ name }, i) => {
+    const seed = finds[i]?.seed;
+    if (seed !== undefined && seed !== foundAt[name])
+      console.log(`for foundAt.ts:  "${name}": ${seed},`);
+  });
   console.log(`${caught} of ${chosen.length} mutants caught within ${seedsMax} seeds each`);
   return missed;
 }
