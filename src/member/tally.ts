@@ -110,10 +110,8 @@ export class MemberTally {
     if (commands === 0) return;
     const shareSec = tookSec / commands;
     for (let kind = 0; kind < done.length; kind++) {
-      const [doneNow, refusedNow] = [
-        newOf(done, this.#seenDone, kind),
-        newOf(refused, this.#seenRefused, kind),
-      ];
+      const doneNow = newOf(done, this.#seenDone, kind);
+      const refusedNow = newOf(refused, this.#seenRefused, kind);
       if (doneNow + refusedNow === 0) continue;
       const { done: well, refused: badly } = this.#applySecOf(kind);
       if (doneNow > 0) well.observe(shareSec, doneNow);

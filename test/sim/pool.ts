@@ -1,6 +1,7 @@
 // Seeds in the threads of a Piscina pool; verdicts come in the order in which they are ready.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { Piscina } from "piscina";
 import { projectRoot } from "../support/paths.ts";
 import type { Focus } from "./focus.ts";
@@ -8,6 +9,11 @@ import type { Verdict } from "./runSeed.ts";
 
 /** Survivors of a seed are few; yet a nursery that is much larger than the caches costs more than it spares. */
 const nurseryMegabytes = 96;
+/**
+ * Bytecode that a function runs through before it is compiled for speed, three times what is usual: each
+ * thread compiles all for itself, and what is compiled before it has seen enough is thrown away again.
+ */
+const interruptBudget = 200_000;
 /** Between two looks at how long a seed has worked. */
 const hangLookMs = 500;
 
@@ -41,6 +47,7 @@ export async function runPool(
   onVerdict: (verdict: Verdict) => void,
 ): Promise<void> {
   const { from, count, jobs, tree = projectRoot } = options;
+  setFlagsFromString(`--interrupt-budget=${interruptBudget}`);
   const pool = new Piscina<SeedTask, Verdict>({
     ...workerFile(tree),
     name: "judgeSeed",
@@ -98,8 +105,8 @@ async function runOne(
 
 /** The compiled worker, or its source with what reads TypeScript in front. */
 function workerFile(tree: string): { readonly filename: string; readonly execArgv?: string[] } {
-  const compiled = new URL("../../workers/seed.js", import.meta.url);
-  if (tree === projectRoot && existsSync(compiled)) return { filename: compiled.href };
+  const compiled = join(tree, ".build/workers/seed.js");
+  if (existsSync(compiled)) return { filename: compiled };
   return {
     filename: join(tree, "workers/seed.ts"),
     execArgv: ["--import", import.meta.resolve("tsx")],
