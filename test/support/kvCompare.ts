@@ -38,6 +38,22 @@ export function canonicalAnswer(request: KvRequest, answer: WireAnswer): string 
   return JSON.stringify(response, showBytes, 1);
 }
 
+/** The same bytes behind headers that say the same: most answers, which need no text to be compared. */
+export function isPlainlySame(request: KvRequest, one: WireAnswer, other: WireAnswer): boolean {
+  if (one.kind === "error" || other.kind === "error") return false;
+  const [a, b] = [headerEnd(one.message), headerEnd(other.message)];
+  if (!one.message.subarray(a).equals(other.message.subarray(b))) return false;
+  const head = (message: Buffer, end: number): string =>
+    canonicalAnswer(request, { kind: "ok", message: message.subarray(0, end) });
+  return head(one.message, a) === head(other.message, b);
+}
+
+/** Headers are field 1 of every answer, and shorter than 128 bytes; 0 when none stands in front. */
+function headerEnd(message: Buffer): number {
+  const length = message[0] === 0x0a ? (message[1] ?? 128) : 128;
+  return length < 128 && length + 2 <= message.length ? length + 2 : 0;
+}
+
 /** The header revision, or undefined for an error. */
 export function revisionIn(request: KvRequest, answer: WireAnswer): number | undefined {
   if (answer.kind === "error") return undefined;

@@ -1,7 +1,12 @@
 // The judge of the differential test is judged: it sees every field, and forgives only ties.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { canonicalAnswer, encodingFault, responseTypeOf } from "../support/kvCompare.ts";
+import {
+  canonicalAnswer,
+  encodingFault,
+  isPlainlySame,
+  responseTypeOf,
+} from "../support/kvCompare.ts";
 import { KvGenerator, type KvMethod, type KvRequest } from "../support/kvGenerator.ts";
 import { encodeMessage } from "../support/messages.ts";
 import type { WireAnswer } from "../support/wireClient.ts";
@@ -39,7 +44,15 @@ test("answers that differ in one field differ", () => {
     const request = requestOf(method, {});
     const texts = [one, two].map((fields) => canonicalAnswer(request, answerOf(method, fields)));
     assert.notEqual(texts[0], texts[1], why);
+    assert.ok(!isPlainlySame(request, answerOf(method, one), answerOf(method, two)), why);
   }
+  const other = { ...header, member_id: "200000", raft_term: "4" };
+  const same = [header, other].map((head) => answerOf("Put", { header: head, prev_kv: a }));
+  const [one, two] = same;
+  assert.ok(
+    one && two && isPlainlySame(requestOf("Put", {}), one, two),
+    "who answered is left open",
+  );
 });
 
 test("errors differ by code and by text", () => {
