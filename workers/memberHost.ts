@@ -5,6 +5,7 @@ import path from "node:path";
 import { MemberId, Term } from "../src/base/brand.ts";
 import type { Log } from "../src/base/ports.ts";
 import { systemClock, systemLog, systemRandom } from "../src/base/system.ts";
+import { ThreadGate } from "../src/base/threadGate.ts";
 import type { FromMember, MemberThreadData, ToMember } from "../src/cluster/protocol.ts";
 import { overMessagePort } from "../src/door/doorPort.ts";
 import { EmbeddedDoor } from "../src/door/embedded.ts";
@@ -49,6 +50,7 @@ type StartMessage = Extract<ToMember, { kind: "start" }>;
 
 export class MemberHost {
   readonly #data: MemberThreadData;
+  readonly #gate: ThreadGate;
   readonly #post: (message: FromMember) => void;
   readonly #log: Log;
   readonly #listener: Listener;
@@ -70,6 +72,7 @@ export class MemberHost {
   #isOut = false;
 
   constructor(data: MemberThreadData, post: (message: FromMember) => void) {
+    this.#gate = new ThreadGate(data.gate);
     this.#data = data;
     this.#post = post;
     this.#log = systemLog({
@@ -158,7 +161,7 @@ export class MemberHost {
     this.#raftLog = raftLog;
     const owner = { clusterId, memberId: id };
     const directory = message.folders?.store;
-    this.#home = openStore({ directory, raftLog, owner, log: this.#log });
+    this.#home = openStore({ directory, raftLog, owner, log: this.#log, gate: this.#gate });
     this.#openMesh(message);
     const link = this.#pages.watchLink(this.#peers.link);
     const member = bootMember(
@@ -354,6 +357,8 @@ export class MemberHost {
   #leave(code: number): void {
     if (this.#leaving) return;
     this.#leaving = true;
+    // From here on it ends by itself: terminated in the middle of closing, it could take the process down.
+    this.#gate.enter();
     clearInterval(this.#ticker);
     clearTimeout(this.#turnTimer);
     this.#peers.close();

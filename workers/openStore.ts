@@ -1,5 +1,6 @@
 // The store of one life of a member: in memory, or on disk if it has folders.
 import type { Log } from "../src/base/ports.ts";
+import type { ThreadGate } from "../src/base/threadGate.ts";
 import { defaultMapBytes } from "../src/storage/lmdb.ts";
 import { openLmdbHome } from "../src/storage/lmdbHome.ts";
 import type { StoreOwner } from "../src/storage/lmdbOwner.ts";
@@ -14,8 +15,10 @@ export function openStore(parts: {
   readonly raftLog: RaftLog;
   readonly owner: StoreOwner;
   readonly log: Log;
+  /** See storage/lmdb.ts. */
+  readonly gate?: ThreadGate;
 }): StoreHome {
-  const { directory, raftLog, owner, log } = parts;
+  const { directory, raftLog, owner, log, gate } = parts;
   if (directory === undefined) {
     return new MemoryStoreHome({ defer: (run) => void setImmediate(run) });
   }
@@ -25,5 +28,6 @@ export function openStore(parts: {
   const mayRebuild = logBase.index === 0 || voters.some((voter) => voter !== owner.memberId);
   const lastIndex = raftLog.lastIndex();
   const mapBytes = defaultMapBytes;
-  return openLmdbHome({ directory, mapBytes, logBase, lastIndex, mayRebuild, owner, log });
+  const options = { directory, mapBytes, logBase, lastIndex, mayRebuild, owner, log };
+  return openLmdbHome({ ...options, ...(gate && { gate }) });
 }

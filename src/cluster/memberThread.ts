@@ -1,9 +1,13 @@
 // One life of one member thread, seen from main: spawn, talk, stop, kill.
 import { Worker } from "node:worker_threads";
+import { ThreadGate } from "../base/threadGate.ts";
 import type { FromMember, MemberThreadData, ToMember } from "./protocol.ts";
 
 /** A thread that does not leave by itself within this time is terminated. */
 export const leaveMsMax = 3_000;
+/** One that is in the middle of a batch has this long: a disk may be slow, the machine starved. */
+export const batchMsMax = 60_000;
+const insistEveryMs = 50;
 
 export interface MemberThreadHooks {
   onMessage(message: FromMember): void;
@@ -13,12 +17,13 @@ export interface MemberThreadHooks {
 
 export class MemberThread {
   readonly #worker: Worker;
+  readonly #gate = new ThreadGate();
   readonly #exited: Promise<void>;
   #error: Error | undefined;
 
-  constructor(data: MemberThreadData, hooks: MemberThreadHooks) {
+  constructor(data: Omit<MemberThreadData, "gate">, hooks: MemberThreadHooks) {
     this.#worker = new Worker(workerFile(), {
-      workerData: data,
+      workerData: { ...data, gate: this.#gate.cell } satisfies MemberThreadData,
       name: data.name,
       execArgv: process.execArgv.filter(isForThreads),
     });
@@ -53,9 +58,13 @@ export class MemberThread {
   }
 
   async #leave(): Promise<void> {
-    // A thread that does not answer has been busy with itself for so long that no batch of its store
-    // is under way any more; terminating it during one would take the process down.
-    const timer = setTimeout(() => void this.#worker.terminate(), leaveMsMax);
+    const endMs = performance.now() + batchMsMax;
+    // Terminating a thread during a batch of its store would take the process down.
+    const insist = (): void => {
+      if (this.#gate.close() || performance.now() > endMs) void this.#worker.terminate();
+      else timer = setTimeout(insist, insistEveryMs);
+    };
+    let timer = setTimeout(insist, leaveMsMax);
     await this.#exited;
     clearTimeout(timer);
   }

@@ -80,6 +80,8 @@ export interface MemberThreadData {
   readonly logFormat?: LogFormat;
   /** Without folders: the log files of earlier lives. Kept by main, see storage/sharedDisk.ts. */
   readonly sharedFiles: SharedFiles;
+  /** The cell of a ThreadGate: the thread is not terminated while it is closed from within. */
+  readonly gate: Int32Array<SharedArrayBuffer>;
 }
 
 export type ToMember =

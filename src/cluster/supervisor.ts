@@ -40,7 +40,7 @@ export type StartedLife = Pick<
 export class Supervisor {
   readonly id: MemberId;
   readonly name: string;
-  readonly #data: Omit<MemberThreadData, "listen" | "sharedFiles">;
+  readonly #data: Omit<MemberThreadData, "listen" | "sharedFiles" | "gate">;
   readonly #host: string;
   readonly #log: Log;
   readonly #hooks: SupervisorHooks;
@@ -59,7 +59,7 @@ export class Supervisor {
   leader = 0n;
 
   constructor(
-    data: Omit<MemberThreadData, "sharedFiles">,
+    data: Omit<MemberThreadData, "sharedFiles" | "gate">,
     parts: { id: MemberId; log: Log; hooks: SupervisorHooks },
   ) {
     const { listen, ...rest } = data;

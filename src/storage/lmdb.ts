@@ -2,13 +2,14 @@
 //
 // One environment belongs to one thread. That thread must not end while a batch is under way: Node
 // then aborts the whole process ("uv_loop_close() while having open handles"). So a member thread
-// closes its engine, and waits for it, before it ends in whatever way; `terminate` is no way to stop
-// one.
+// closes its engine, and waits for it, before it ends in whatever way; whoever would terminate it closes
+// its gate first.
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { assert, unreachable } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
+import { ThreadGate } from "../base/threadGate.ts";
 import {
   type Engine,
   type EngineBatch,
@@ -39,6 +40,8 @@ export interface LmdbOptions {
   readonly mapBytes: number;
   /** Whose rows these are; written into a new store, and compared in an old one. */
   readonly owner?: StoreOwner;
+  /** Closed while a batch is under way: nobody may terminate the thread then (decision 0002). */
+  readonly gate?: ThreadGate;
 }
 
 export const defaultMapBytes = 1024 * 1024 * 1024;
@@ -56,6 +59,7 @@ type Done = (error: Error | undefined) => void;
 
 export class LmdbEngine implements Engine {
   readonly #directory: string;
+  readonly #gate: ThreadGate;
   readonly #env: Env;
   readonly #tables: readonly Dbi[];
   readonly #framer = new RowFramer();
@@ -69,6 +73,7 @@ export class LmdbEngine implements Engine {
   /** @throws {EngineFault} when it cannot be opened. */
   constructor(options: LmdbOptions) {
     this.#directory = options.directory;
+    this.#gate = options.gate ?? new ThreadGate();
     makeDirectory(options.directory);
     const used = fileBytes(path.join(options.directory, "data.mdb"));
     this.#mapBytes = Math.max(options.mapBytes, 2 ** Math.ceil(Math.log2(2 * used + pageBytes)));
@@ -189,7 +194,9 @@ export class LmdbEngine implements Engine {
   }
 
   #write(operations: readonly BatchOperation[], done: Done): void {
+    this.#gate.enter();
     this.#env.batchWrite(operations, { keyIsBuffer: true }, (error) => {
+      this.#gate.leave();
       if (error?.message.startsWith("MDB_MAP_FULL")) {
         // Nothing was written. The estimate was too low: free pages may be pinned or scattered.
         this.#resize(this.#mapBytes * 2);

@@ -8,6 +8,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { assert } from "../base/assert.ts";
+import type { ThreadGate } from "../base/threadGate.ts";
 import type { TableRow } from "./engine.ts";
 import { writeJson } from "./jsonFile.ts";
 import { LmdbEngine } from "./lmdb.ts";
@@ -30,6 +31,7 @@ export type HomeStep =
 export interface LmdbHomeOptions extends StoreBootOptions {
   readonly mapBytes: number;
   readonly owner: StoreOwner;
+  readonly gate?: ThreadGate;
   readonly onStep?: (step: HomeStep) => void;
 }
 

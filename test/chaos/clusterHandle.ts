@@ -129,7 +129,7 @@ export class ClusterHandle implements Reachable, AsyncDisposable {
       child.on("exit", (code, signal) => {
         clearTimeout(timer);
         fail(`ended with ${signal ?? code}`);
-        this.#onExit(child, `the process ended with ${signal ?? code}`);
+        this.#onExit(child, `the process ended first, with ${signal ?? code}`);
       });
       child.once("message", () => clearTimeout(timer));
     });
@@ -160,7 +160,7 @@ export class ClusterHandle implements Reachable, AsyncDisposable {
     if (this.#process === child) this.accidents.push(how);
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const { reject } of waiting) reject(new Error("the process ended first"));
+    for (const { reject } of waiting) reject(new Error(`${how}\n${this.output}`));
   }
 
   #onLine(line: string): void {

@@ -7,6 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { Worker } from "node:worker_threads";
+import { ThreadGate } from "../../src/base/threadGate.ts";
 import { type Engine, type EngineBatch, Table } from "../../src/storage/engine.ts";
 import { EngineFault } from "../../src/storage/engineFault.ts";
 import { LmdbEngine, pagedRowsMin } from "../../src/storage/lmdb.ts";
@@ -165,6 +166,16 @@ test("a full disk is a fault", async (t) => {
   } finally {
     execFileSync("umount", ["-l", mount]);
   }
+});
+
+test("whoever would terminate its thread is kept waiting while a batch is under way", async () => {
+  const gate = new ThreadGate();
+  const engine = new LmdbEngine({ directory: path.join(folder, "gate"), mapBytes: 1 << 26, gate });
+  const written = submit(engine, rows(0, 200, 1000));
+  assert.equal(gate.close(), false);
+  await written;
+  assert.equal(gate.close(), true);
+  await engine.close();
 });
 
 // The addon would hand the ended thread's environment out again, with its reader, which would keep
