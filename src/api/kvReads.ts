@@ -102,8 +102,10 @@ export class RangeRead extends Read {
 
   #result(): RangeResult | undefined {
     const { state } = this.reading.member;
-    this.#long ??= state.longRange(this.#request);
-    return this.#long === undefined ? state.range(this.#request) : state.stepRange(this.#long);
+    if (this.#long !== undefined) return state.stepRange(this.#long);
+    this.#long = state.longRange(this.#request);
+    // A long one begins when it is its turn, so that only one is held in parts.
+    return this.#long === undefined ? state.range(this.#request) : undefined;
   }
 
   protected override text(): Pick<RequestFacts, "prefix" | "request"> {

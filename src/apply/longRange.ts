@@ -11,6 +11,8 @@ import type { RangeResult } from "./outcome.ts";
 export const longRangeKeys = 2_048;
 /** One or two milliseconds of work. */
 export const keysPerStep = 1_024;
+/** A step ends with the row that reaches it. */
+export const bytesPerStep = 1_048_576;
 /** Of those whose past is compacted while they are read; then everything is read at once. */
 export const restartsMax = 3;
 
@@ -48,10 +50,11 @@ export class LongRange {
     if (store !== this.#store || store.compactedRevision > this.#revision) this.#begin(store);
     const { limit, keysOnly } = this.#request;
     const rowsMax = limit > 0 ? Math.min(limit, this.#count) : this.#count;
-    const room = rowsMax - this.#rows.length;
-    const keysMax = this.#starts > restartsMax ? room : Math.min(room, keysPerStep);
+    const isLate = this.#starts > restartsMax;
+    const keysMax = isLate ? Number.POSITIVE_INFINITY : keysPerStep;
+    const bytesMax = isLate ? Number.POSITIVE_INFINITY : bytesPerStep;
     const range = { from: this.#next, to: this.#range.to };
-    const at = { revision: this.#revision, keysOnly, keysMax };
+    const at = { revision: this.#revision, keysOnly, rowsMax, keysMax, bytesMax };
     const next = store.read.collect(range, at, this.#rows);
     if (next !== undefined && this.#rows.length < rowsMax) {
       this.#next = next;

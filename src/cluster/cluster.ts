@@ -375,6 +375,7 @@ export class Cluster implements AsyncDisposable {
   /** @throws {StartError} also when the cluster removes it meanwhile. */
   async #restart(supervisor: Supervisor): Promise<void> {
     this.#refuseRemoved([supervisor]);
+    if (this.#closing !== undefined) throw new StartError("the cluster was closed");
     this.#failures.delete(supervisor.id);
     if (supervisor.state === "down" || supervisor.state === "failed") supervisor.spawn();
     await this.#until(() => supervisor.state === "serving", [supervisor]);

@@ -254,8 +254,11 @@ export class Member implements MemberService {
   }
 
   readOn(completion: ReadCompletion): void {
-    this.#reads.addLong(completion);
-    this.#ports.requestTurn();
+    if (this.#stopped) completion.onRefused(errStopped);
+    else {
+      this.#reads.addLong(completion);
+      this.#ports.requestTurn();
+    }
   }
 
   hashKv(revision: number, completion: HashCompletion): void {

@@ -72,21 +72,30 @@ export class ReadView {
   }
 
   /**
-   * One step of a range over many keys: adds the rows of at most `keysMax` keys, ascending by key, to `rows`.
+   * One step of a range over many keys: adds rows, ascending by key, to `rows`, until there are `rowsMax` of them
+   * or the step has seen enough keys or bytes.
    *
    * @param at.revision one that is not compacted.
    * @returns the key to go on from; undefined when the range is done.
    */
   collect(
     range: KeyRange,
-    at: { readonly revision: number; readonly keysOnly: boolean; readonly keysMax: number },
+    at: {
+      readonly revision: number;
+      readonly keysOnly: boolean;
+      readonly rowsMax: number;
+      readonly keysMax: number;
+      readonly bytesMax: number;
+    },
     rows: Uint8Array[],
   ): Uint8Array | undefined {
     const { index } = this.#state;
     let seen = 0;
+    let readBytes = 0;
     let next: Uint8Array | undefined;
     index.visit(range, (slot) => {
-      if (seen++ === at.keysMax) {
+      const isFull = rows.length >= at.rowsMax || readBytes >= at.bytesMax;
+      if (isFull || seen++ === at.keysMax) {
         const { bytes, from, to } = index.key(slot);
         next = copyBytes(bytes.subarray(from, to));
         return false;
@@ -94,6 +103,7 @@ export class ReadView {
       const version = index.at(slot, at.revision);
       if (version === undefined) return true;
       const row = this.rowOf(version);
+      readBytes += row.length;
       rows.push(at.keysOnly ? withoutValue(row) : row);
       return true;
     });

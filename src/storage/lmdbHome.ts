@@ -68,10 +68,11 @@ export class LmdbStoreHome implements StoreHome {
 
   begin(): IncomingStore {
     assert(this.#incoming === undefined, "one incoming store at a time");
-    const { directory, mapBytes, owner, onStep } = this.#options;
+    const { directory, mapBytes, owner, gate, onStep } = this.#options;
     const number = this.#nextNumber++;
+    const place = `${directory}.incoming-${number}`;
     const incoming = new LmdbIncoming(
-      { directory: `${directory}.incoming-${number}`, mapBytes, owner, onStep },
+      { directory: place, mapBytes, owner, onStep, ...(gate && { gate }) },
       {
         swap: (done) => this.#swap(incoming, done),
         onAbandon: () => {
@@ -141,6 +142,7 @@ class LmdbIncoming implements IncomingStore {
       directory: string;
       mapBytes: number;
       owner: StoreOwner;
+      gate?: ThreadGate;
       onStep: ((step: HomeStep) => void) | undefined;
     },
     home: { swap(done: Done): void; onAbandon(): void },

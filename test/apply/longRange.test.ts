@@ -1,7 +1,13 @@
 // Ranges that are read in steps: what they tell is what one read at their revision tells.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { keysPerStep, LongRange, longRangeKeys, restartsMax } from "../../src/apply/longRange.ts";
+import {
+  bytesPerStep,
+  keysPerStep,
+  LongRange,
+  longRangeKeys,
+  restartsMax,
+} from "../../src/apply/longRange.ts";
 import type { RangeResult } from "../../src/apply/outcome.ts";
 import { range } from "../../src/apply/range.ts";
 import { Prng } from "../../src/base/prng.ts";
@@ -82,6 +88,25 @@ test("a range whose past is compacted tells a later moment; it is not put off fo
   assert.ok(always.steps <= 2 * (restartsMax + 1), `${always.steps} steps`);
   assert.equal(always.result.count, keyCount);
   assert.equal(always.result.rows.length, keyCount);
+});
+
+test("dead keys within a range cost steps by their number, not one each", () => {
+  const harness = filled();
+  const dead = 5 * keysPerStep;
+  for (let i = 0; i < dead; i++) harness.put(`kx${i}`);
+  for (let i = 0; i < dead; i++) harness.delete(`kx${i}`);
+  harness.put("kz");
+  const { result, steps } = read(begun(harness, ask()), harness);
+  assert.deepEqual(result, range(harness.store, ask()));
+  assert.ok(steps <= 2 + (keyCount + dead) / keysPerStep, `${steps} steps`);
+});
+
+test("a step over large values ends by their bytes", () => {
+  const harness = filled();
+  for (let i = 0; i < 8; i++) harness.put(keyOf(i), "v".repeat(bytesPerStep / 2));
+  const { result, steps } = read(begun(harness, ask()), harness);
+  assert.deepEqual(result, range(harness.store, ask()));
+  assert.ok(steps >= 4 + (keyCount - 8) / keysPerStep, `${steps} steps`);
 });
 
 test("a range goes on in the store that took the place of its own", () => {

@@ -39,6 +39,7 @@ test("from one to three and back to two, on disk, over a restart", async (t) => 
   await assert.rejects(third.restart(), { message: "m3 was removed from the cluster" });
   assert.ok(!notices.some(({ kind }) => kind === "failed"), "nobody tried to start it");
   await first.close();
+  await assert.rejects(first.member(0).restart(), { message: "the cluster was closed" });
   await using again = await Cluster.start({ dataDir });
   assert.equal(namesOf(again), "m1 m2");
   assert.equal((await again.client().get("after"))?.modRevision, 3);
