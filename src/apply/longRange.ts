@@ -16,6 +16,12 @@ export const bytesPerStep = 1_048_576;
 /** Of those whose past is compacted while they are read; then everything is read at once. */
 export const restartsMax = 3;
 
+interface Found {
+  readonly range: KeyRange;
+  /** Living keys in it, now. */
+  readonly count: number;
+}
+
 export class LongRange {
   readonly #request: RangeRequest;
   readonly #range: KeyRange;
@@ -26,13 +32,13 @@ export class LongRange {
   #next: Uint8Array;
   #starts = 0;
 
-  private constructor(store: Store, request: RangeRequest) {
+  private constructor(store: Store, request: RangeRequest, found: Found) {
     this.#request = request;
-    this.#range = keyRange(request.key, request.rangeEnd);
-    this.#next = this.#range.from;
+    this.#range = found.range;
+    this.#next = found.range.from;
     this.#store = store;
     store.read.noteRange();
-    this.#begin(store);
+    this.#begin(store, found.count);
   }
 
   /** @returns undefined for one that is short, or not a plain one of the present. */
@@ -42,12 +48,15 @@ export class LongRange {
     if (limit > 0 && limit < longRangeKeys) return undefined;
     if (!isByKey(request)) return undefined;
     const range = keyRange(request.key, rangeEnd);
-    return store.read.countNow(range) < longRangeKeys ? undefined : new LongRange(store, request);
+    const count = store.read.countNow(range);
+    return count < longRangeKeys ? undefined : new LongRange(store, request, { range, count });
   }
 
   /** @param store the present one. @returns the answer when it is whole. */
   step(store: Store): RangeResult | undefined {
-    if (store !== this.#store || store.compactedRevision > this.#revision) this.#begin(store);
+    if (store !== this.#store || store.compactedRevision > this.#revision) {
+      this.#begin(store, store.read.countNow(this.#range));
+    }
     const { limit, keysOnly } = this.#request;
     const rowsMax = limit > 0 ? Math.min(limit, this.#count) : this.#count;
     const isLate = this.#starts > restartsMax;
@@ -64,11 +73,11 @@ export class LongRange {
     return { kind: "range", revision: this.#revision, rows: this.#rows, more, count: this.#count };
   }
 
-  #begin(store: Store): void {
+  #begin(store: Store, count: number): void {
     this.#starts++;
     this.#store = store;
     this.#revision = store.revision;
-    this.#count = store.read.countNow(this.#range);
+    this.#count = count;
     this.#rows = [];
     this.#next = this.#range.from;
   }

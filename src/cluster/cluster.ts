@@ -374,8 +374,7 @@ export class Cluster implements AsyncDisposable {
 
   /** @throws {StartError} also when the cluster removes it meanwhile. */
   async #restart(supervisor: Supervisor): Promise<void> {
-    this.#refuseRemoved([supervisor]);
-    if (this.#closing !== undefined) throw new StartError("the cluster was closed");
+    this.#refuseGone([supervisor]);
     this.#failures.delete(supervisor.id);
     if (supervisor.state === "down" || supervisor.state === "failed") supervisor.spawn();
     await this.#until(() => supervisor.state === "serving", [supervisor]);
@@ -464,9 +463,11 @@ export class Cluster implements AsyncDisposable {
     return this.#supervisors.every((supervisor) => supervisor.state === state);
   }
 
-  #refuseRemoved(needed: readonly Supervisor[]): void {
+  /** @throws {StartError} when there is nothing to wait for any more. */
+  #refuseGone(needed: readonly Supervisor[]): void {
     const gone = needed.find((supervisor) => !this.#supervisors.includes(supervisor));
     if (gone !== undefined) throw new StartError(`${gone.name} was removed from the cluster`);
+    if (this.#closing !== undefined) throw new StartError("the cluster was closed");
   }
 
   /** Waits for a step of `needed` members that makes `reached` true. @throws {StartError} */
@@ -484,8 +485,7 @@ export class Cluster implements AsyncDisposable {
         if (reached()) return true;
         const failure = needed.map(({ id }) => this.#failures.get(id)).find((why) => why);
         if (failure !== undefined) throw new StartError(failure);
-        this.#refuseRemoved(needed);
-        if (this.#closing !== undefined) throw new StartError("the cluster was closed");
+        this.#refuseGone(needed);
         if (late) throw new StartError("the cluster did not get ready");
         return false;
       });

@@ -344,7 +344,8 @@ async function writeIdentity(directory: string, identity: Identity): Promise<voi
   await writeJson(path.join(directory, identityName), { ...identity });
 }
 
-const memberDirectory = (directory: string, id: MemberId): string =>
+/** Where a member of a data directory has its files. */
+export const memberDirectory = (directory: string, id: MemberId): string =>
   path.join(directory, `member-${hexOf(id)}`);
 
 const hexOf = (id: bigint): string => id.toString(16).padStart(16, "0");

@@ -3,13 +3,12 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Cluster } from "../../src/quorlet.ts";
 import { KvClient } from "../support/kvClient.ts";
+import { untilAnswered } from "../support/turns.ts";
 
 /** Short elections, so that a member that hears nobody notices soon. */
 const timing = { tickMs: 20, electionTicks: 10, heartbeatTicks: 1 };
 /** Longer than any test: only `mend` ends it. */
 const foreverMs = 60_000;
-const patienceMs = 60_000;
-const retryMs = 2;
 
 interface Cast {
   readonly cluster: Cluster;
@@ -38,19 +37,8 @@ const leaderOf = (cluster: Cluster, except?: string): string | undefined =>
 const handleOf = (cluster: Cluster, wanted: string) =>
   cluster.members.find(({ name }) => name === wanted) ?? assert.fail(`${wanted} is a member`);
 
-/** Asks again until an answer comes: a member refuses while it knows no leader. */
-async function soon<T>(ask: () => Promise<T> | T): Promise<T> {
-  const endMs = performance.now() + patienceMs;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (performance.now() > endMs) throw error;
-      // Its threads need the processor as well.
-      await new Promise((resolve) => setTimeout(resolve, retryMs));
-    }
-  }
-}
+/** A member refuses while it knows no leader. */
+const soon = <T>(ask: () => Promise<T> | T): Promise<T> => untilAnswered(ask, "it is answered");
 
 test("a leader that stands still is replaced, answers nobody, and obeys when it goes on", () =>
   play(async ({ cluster, leader, followers, at }) => {

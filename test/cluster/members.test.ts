@@ -4,8 +4,10 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
+import { MemberId } from "../../src/base/brand.ts";
 import { parseMembers } from "../../src/cluster/joining.ts";
 import { Cluster, EtcdError, type MemberNotice } from "../../src/quorlet.ts";
+import { memberDirectory } from "../../src/storage/dataDir.ts";
 
 const namesOf = (cluster: Cluster): string => cluster.members.map(({ name }) => name).join(" ");
 
@@ -46,7 +48,7 @@ test("from one to three and back to two, on disk, over a restart", async (t) => 
   const fresh = await again.addMember();
   assert.notEqual(fresh.name, third.name, "a name is not used twice");
   assert.notEqual(fresh.id, second.id);
-  assert.ok(existsSync(join(dataDir, `member-${fresh.id.toString(16).padStart(16, "0")}`)));
+  assert.ok(existsSync(memberDirectory(dataDir, MemberId(fresh.id))));
 });
 
 test("an answer about the members of another process is read whole or not at all", () => {

@@ -4,19 +4,16 @@ import { join } from "node:path";
 import { MemberId } from "../../src/base/brand.ts";
 import { silentLog } from "../../src/base/ports.ts";
 import { systemClock } from "../../src/base/system.ts";
-import { inspectDataDir } from "../../src/storage/dataDir.ts";
+import { inspectDataDir, memberDirectory } from "../../src/storage/dataDir.ts";
 import { FsLogDisk } from "../../src/storage/diskFs.ts";
 import { openRaftLog } from "../../src/storage/raftLog.ts";
-
-export const memberFolder = (dataDir: string, id: bigint): string =>
-  join(dataDir, `member-${id.toString(16).padStart(16, "0")}`);
 
 /** @returns the last entry that the log no longer holds; 0 while it reaches back to the beginning. */
 export async function logBase(dataDir: string, id: bigint): Promise<number> {
   const state = await inspectDataDir(dataDir);
   assert.ok(state.kind === "ours", `${dataDir} holds no member`);
   const log = openRaftLog({
-    disk: new FsLogDisk(join(memberFolder(dataDir, id), "log")),
+    disk: new FsLogDisk(join(memberDirectory(dataDir, MemberId(id)), "log")),
     clock: systemClock,
     log: silentLog,
     owner: { clusterId: state.marker.clusterId, memberId: MemberId(id) },

@@ -1,12 +1,12 @@
 // Leases over gRPC, the same asked of Quorlet and of a real etcd; and their end, with its events.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { Prng } from "../../src/base/prng.ts";
 import { Etcd, findEtcd, noEtcdReason } from "../support/etcd.ts";
 import { KeepAliveClient } from "../support/leaseClient.ts";
 import { decodeMessage, encodeMessage } from "../support/messages.ts";
 import { type RunningCluster, Server } from "../support/server.ts";
+import { untilAnswered } from "../support/turns.ts";
 import { WatchClient } from "../support/watchClient.ts";
 import { WireClient } from "../support/wireClient.ts";
 
@@ -230,11 +230,10 @@ test("random requests get the answers of a real etcd", { skip }, async (t) => {
 async function untilGone(endpoint: string): Promise<void> {
   const client = new WireClient(endpoint);
   try {
-    for (;;) {
+    await untilAnswered(async () => {
       const text = await ask(client, list);
-      if (shortIds.every((id) => !text.includes(`"${id}\\"`))) return;
-      await pause(20);
-    }
+      assert.ok(!shortIds.some((id) => text.includes(`"${id}\\"`)), text);
+    }, "short leases end");
   } finally {
     client.close();
   }

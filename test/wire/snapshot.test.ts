@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { Cluster, type ClusterOptions, type MemberHandle } from "../../src/quorlet.ts";
 import { AckedLoad } from "../support/ackedLoad.ts";
 import { KvClient } from "../support/kvClient.ts";
+import { untilAnswered } from "../support/turns.ts";
 
 const options: ClusterOptions = {
   members: 3,
@@ -15,9 +16,6 @@ const options: ClusterOptions = {
   snapshotEntries: 12,
   catchUpEntries: 6,
 };
-const patienceMs = 60_000;
-/** Between two questions; the threads that are asked need the processor as well. */
-const retryMs = 5;
 /** An image of some chunks. */
 const valueBytes = 16_384;
 
@@ -54,17 +52,7 @@ async function writeEntries(member: MemberHandle, count: number): Promise<void> 
 /** Asks the member itself, without the others, until it holds what they held. */
 async function untilCaughtUp(member: MemberHandle, revision: number): Promise<void> {
   const client = new KvClient(member.endpoint);
-  const endMs = performance.now() + patienceMs;
-  for (;;) {
-    try {
-      await client.hash(revision);
-      break;
-    } catch (error) {
-      if (performance.now() > endMs)
-        throw new Error(`${member.name} stays behind`, { cause: error });
-      await new Promise((resolve) => setTimeout(resolve, retryMs));
-    }
-  }
+  await untilAnswered(() => client.hash(revision), `${member.name} catches up`);
   client.close();
 }
 

@@ -5,10 +5,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { MemberId } from "../../src/base/brand.ts";
 import { Cluster, type ClusterOptions, type MemberHandle } from "../../src/quorlet.ts";
+import { memberDirectory } from "../../src/storage/dataDir.ts";
 import { AckedLoad } from "../support/ackedLoad.ts";
 import { KvClient } from "../support/kvClient.ts";
-import { logBase, memberFolder } from "../support/logBase.ts";
+import { logBase } from "../support/logBase.ts";
+import { untilAnswered } from "../support/turns.ts";
 
 const options: ClusterOptions = {
   timing: { tickMs: 20, electionTicks: 25, heartbeatTicks: 1 },
@@ -17,8 +20,6 @@ const options: ClusterOptions = {
 };
 
 const patienceMs = 60_000;
-/** Between two questions; the threads that are asked need the processor as well. */
-const retryMs = 5;
 
 async function withDataDir(act: (dataDir: string) => Promise<void>): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), "quorlet-loss-"));
@@ -41,7 +42,7 @@ async function untilCut(dataDir: string, live: () => Promise<bigint>): Promise<s
   const endMs = performance.now() + patienceMs;
   for (;;) {
     const id = await live();
-    if ((await logBase(dataDir, id)) > 0) return memberFolder(dataDir, id);
+    if ((await logBase(dataDir, id)) > 0) return memberDirectory(dataDir, MemberId(id));
     assert.ok(performance.now() < endMs, "the log is never cut");
   }
 }
@@ -49,16 +50,7 @@ async function untilCut(dataDir: string, live: () => Promise<bigint>): Promise<s
 /** A member that is refilled serves nobody until it has all that it may have promised. */
 async function untilServes(member: MemberHandle): Promise<void> {
   const client = new KvClient(member.endpoint);
-  const endMs = performance.now() + patienceMs;
-  for (;;) {
-    try {
-      await client.revision();
-      break;
-    } catch (error) {
-      if (performance.now() > endMs) throw new Error(`${member.name} stays away`, { cause: error });
-      await new Promise((resolve) => setTimeout(resolve, retryMs));
-    }
-  }
+  await untilAnswered(() => client.revision(), `${member.name} serves`);
   client.close();
 }
 
