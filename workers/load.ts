@@ -8,6 +8,7 @@ import { GrpcConnection } from "../bench/load/grpcConnection.ts";
 import { runApply } from "../bench/path/apply.ts";
 import type { ApplyTask } from "../bench/path/applyPool.ts";
 import type { BenchResult } from "../bench/result.ts";
+import { type RangesDone, type RangesTask, takeRanges as take } from "../bench/scale/ranges.ts";
 import { dialNodeSocket } from "../src/client/nodeSocket.ts";
 import { SocketChannel } from "../src/client/socketChannel.ts";
 
@@ -38,4 +39,9 @@ function openSockets(endpoints: readonly string[]): Promise<Caller> {
 /** The apply benchmark. Its LMDB environment is opened and closed within the task. */
 export function applyCommands({ options, round }: ApplyTask): Promise<BenchResult> {
   return runApply(options, round);
+}
+
+/** Ranges over many keys, for who times puts beside them. */
+export function takeRanges(task: RangesTask): Promise<RangesDone> {
+  return take(task);
 }

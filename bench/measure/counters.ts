@@ -6,7 +6,9 @@ export interface Counters {
   readonly syncs: number | undefined;
   readonly entries: number | undefined;
   readonly gcSec: number | undefined;
+  /** The slowest member's; since somebody last looked at its page. */
   readonly loopDelayP99Ms: number | undefined;
+  readonly loopDelayMaxMs: number | undefined;
 }
 
 const replyMsMax = 2_000;
@@ -18,18 +20,22 @@ export async function countersOf(endpoints: readonly string[]): Promise<Counters
   const known = pages.filter((page) => page !== undefined);
   if (known.length === 0) return undefined;
   const sum = (name: string) => sumOf(known.map((page) => figure(page, name)));
-  const most = known.map((page) => figure(page, "nodejs_eventloop_lag_p99_seconds") ?? -1);
-  const loopDelaySec = Math.max(...most);
+  const loopDelayMs = (quantile: string) => {
+    const sample = `quorlet_event_loop_delay_seconds{quantile="${quantile}"}`;
+    const delays = known.map((page) => figure(page, sample)).filter((sec) => sec !== undefined);
+    return delays.length === 0 ? undefined : Math.max(...delays) * 1000;
+  };
   return {
     syncs: sum("etcd_disk_wal_fsync_duration_seconds_count"),
     // Each member counts all entries.
     entries: figure(known[0] ?? "", "etcd_server_proposals_committed_total"),
-    gcSec: sum("go_gc_duration_seconds_sum") ?? sum("nodejs_gc_duration_seconds_sum"),
-    loopDelayP99Ms: loopDelaySec < 0 ? undefined : loopDelaySec * 1000,
+    gcSec: sum("go_gc_duration_seconds_sum"),
+    loopDelayP99Ms: loopDelayMs("0.99"),
+    loopDelayMaxMs: loopDelayMs("1"),
   };
 }
 
-/** All lines of a metric, whatever their labels. */
+/** All lines of a metric, whatever their labels; or, with its labels in the name, one. */
 export function figure(page: string, name: string): number | undefined {
   let found: number | undefined;
   for (const line of page.split("\n")) {

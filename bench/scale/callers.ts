@@ -1,7 +1,9 @@
 // What the measurements of scale share: calls in windows, puts that go on beside, and what memory became.
+import { noLease } from "../../src/base/brand.ts";
 import type { Caller } from "../load/caller.ts";
 import { serverUsage, type Target } from "../targets/target.ts";
 
+export const putPath = "/etcdserverpb.KV/Put";
 /** Calls under way on one connection. */
 const windowMax = 256;
 /** Memory counts when it has not moved for so long: what was garbage has gone, or stays. */
@@ -108,3 +110,9 @@ export function signal(): { readonly told: Promise<void>; readonly tell: () => v
   });
   return { told, tell };
 }
+
+/** A put of key `i` with 256 bytes. */
+export const putOf = (i: number) => ({
+  ...{ key: Buffer.from(`scale/${String(i).padStart(8, "0")}`), value: Buffer.alloc(256, 7) },
+  ...{ lease: noLease, prevKv: false, ignoreValue: false, ignoreLease: false },
+});

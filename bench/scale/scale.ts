@@ -6,8 +6,9 @@ import { machineFacts } from "../measure/machine.ts";
 import { type BenchOptions, count, loadFlags } from "../options.ts";
 import { machineLine } from "../report/table.ts";
 import { openTarget, type Target } from "../targets/target.ts";
-import { compaction, longRanges } from "./history.ts";
+import { compaction } from "./history.ts";
 import { leaseEnds, leaseMemory } from "./leases.ts";
+import { longRanges } from "./ranges.ts";
 import { idleWatchers } from "./watchers.ts";
 
 export interface ScaleOptions {

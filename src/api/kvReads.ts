@@ -1,7 +1,8 @@
 // Reads of the KV service, from the request to the bytes of the answer. One that took long, waiting
 // included, is told of.
-import type { OpResult, RangeResult, TxnResult } from "../apply/outcome.ts";
+import type { LongRangeResult, OpResult, RangeResult, TxnResult } from "../apply/outcome.ts";
 import { unreachable } from "../base/assert.ts";
+import { totalBytes } from "../base/bytes.ts";
 import { EtcdError, errCanceled } from "../base/errors.ts";
 import type { UnaryCall } from "../grpc/call.ts";
 import type {
@@ -13,6 +14,7 @@ import type {
 import { decodeTxnRequest } from "../proto/decodeRequests.ts";
 import { encodeRangeResponse, encodeTxnResponse } from "../proto/encodeResponses.ts";
 import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
+import { encodeRangeParts } from "../proto/rangeParts.ts";
 import { Malformed } from "../proto/reader.ts";
 import { rangeText, txnText } from "../proto/requestText.ts";
 import type { Writer } from "../proto/writer.ts";
@@ -55,9 +57,10 @@ abstract class Read implements ReadCompletion {
         this.hasMore = true;
         return;
       }
-      const { bytes, counts } = answer;
-      this.#call.respond(bytes);
-      const size = bytes.length;
+      const { parts, counts } = answer;
+      const size = parts === undefined ? answer.bytes.length : totalBytes(parts);
+      if (parts === undefined) this.#call.respond(answer.bytes);
+      else this.#call.respondInParts(parts);
       this.#tellIfSlow(() => ({ response: `${counts()} size:${size}` }));
     } catch (error) {
       this.onRefused(refusalOf(error));
@@ -76,12 +79,11 @@ abstract class Read implements ReadCompletion {
   }
 }
 
-interface Answer {
-  /** A view into the writer. */
-  readonly bytes: Uint8Array;
-  /** For the log. */
-  readonly counts: () => string;
-}
+/** `counts` is for the log. */
+type Answer = { readonly counts: () => string } & (
+  | { readonly bytes: Uint8Array; readonly parts?: undefined }
+  | { readonly parts: readonly Uint8Array[] }
+);
 
 export class RangeRead extends Read {
   readonly #request: RangeRequest;
@@ -96,11 +98,18 @@ export class RangeRead extends Read {
     const { headers, writer } = this.reading;
     const result = this.#result();
     if (result === undefined) return undefined;
-    const bytes = encodeRangeResponse(writer, headers.at(result.revision), result);
-    return { bytes, counts: () => countText(result) };
+    const header = headers.at(result.revision);
+    if (result.kind === "longRange") {
+      const { rowCount } = result;
+      this.#long = undefined;
+      const parts = encodeRangeParts(writer, header, result);
+      return { parts, counts: () => countText(rowCount) };
+    }
+    const bytes = encodeRangeResponse(writer, header, result);
+    return { bytes, counts: () => countText(result.rows.length) };
   }
 
-  #result(): RangeResult | undefined {
+  #result(): RangeResult | LongRangeResult | undefined {
     const { state } = this.reading.member;
     if (this.#long !== undefined) return state.stepRange(this.#long);
     this.#long = state.longRange(this.#request);
@@ -145,12 +154,11 @@ export function refusalOf(error: unknown): EtcdError {
   throw error;
 }
 
-const countText = ({ rows }: { readonly rows: readonly Uint8Array[] }): string =>
-  `range_response_count:${rows.length}`;
+const countText = (rows: number): string => `range_response_count:${rows}`;
 
 /** At most as many as a transaction may have operations. */
 function txnCounts({ results }: TxnResult): readonly string[] {
-  return results.filter(isRange).map(countText);
+  return results.filter(isRange).map(({ rows }) => countText(rows.length));
 }
 
 const isRange = (result: OpResult): result is Extract<OpResult, { readonly kind: "range" }> =>

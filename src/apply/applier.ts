@@ -39,7 +39,7 @@ import { LongRange } from "./longRange.ts";
 import { type ChangeContext, decodeAttributes } from "./memberRecord.ts";
 import { Members, type StageRow } from "./members.ts";
 import { Origins } from "./origins.ts";
-import type { Outcome, RangeResult, TxnResult } from "./outcome.ts";
+import type { LongRangeResult, Outcome, RangeResult, TxnResult } from "./outcome.ts";
 import { range } from "./range.ts";
 import type { ApplyTimes } from "./slowCommand.ts";
 import { readTxn, txn } from "./txn.ts";
@@ -144,7 +144,7 @@ export class Applier {
   }
 
   /** @returns the answer, in the step that completes it. */
-  stepRange(range: LongRange): RangeResult | undefined {
+  stepRange(range: LongRange): LongRangeResult | undefined {
     return range.step(this.store);
   }
 

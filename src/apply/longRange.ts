@@ -1,18 +1,19 @@
-// A range over very many keys, read in steps, so that nobody else waits for all of it. What it tells is the
-// state at one revision, as if it had been read at once.
+// A range over very many keys, read and encoded in steps, so that nobody else waits for all of it. What it
+// tells is the state at one revision, as if it had been read at once.
 import { Revision } from "../base/brand.ts";
 import { isByKey, keyRange } from "../mvcc/readView.ts";
 import type { KeyRange } from "../mvcc/sortedKeys.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { RangeRequest } from "../proto/kv.ts";
-import type { RangeResult } from "./outcome.ts";
+import { encodeRows } from "../proto/rangeParts.ts";
+import type { LongRangeResult } from "./outcome.ts";
 
 /** Ranges over fewer keys are read at once. */
 export const longRangeKeys = 2_048;
 /** One or two milliseconds of work. */
-export const keysPerStep = 1_024;
+export const keysPerStep = 512;
 /** A step ends with the row that reaches it. */
-export const bytesPerStep = 1_048_576;
+export const bytesPerStep = 524_288;
 /** Of those whose past is compacted while they are read; then everything is read at once. */
 export const restartsMax = 3;
 
@@ -28,7 +29,8 @@ export class LongRange {
   #store: Store;
   #revision = Revision(0);
   #count = 0;
-  #rows: Uint8Array[] = [];
+  #rowCount = 0;
+  #parts: Uint8Array[] = [];
   #next: Uint8Array;
   #starts = 0;
 
@@ -53,24 +55,30 @@ export class LongRange {
   }
 
   /** @param store the present one. @returns the answer when it is whole. */
-  step(store: Store): RangeResult | undefined {
+  step(store: Store): LongRangeResult | undefined {
     if (store !== this.#store || store.compactedRevision > this.#revision) {
       this.#begin(store, store.read.countNow(this.#range));
     }
     const { limit, keysOnly } = this.#request;
-    const rowsMax = limit > 0 ? Math.min(limit, this.#count) : this.#count;
+    const wanted = limit > 0 ? Math.min(limit, this.#count) : this.#count;
+    const rowsMax = wanted - this.#rowCount;
     const isLate = this.#starts > restartsMax;
     const keysMax = isLate ? Number.POSITIVE_INFINITY : keysPerStep;
     const bytesMax = isLate ? Number.POSITIVE_INFINITY : bytesPerStep;
     const range = { from: this.#next, to: this.#range.to };
     const at = { revision: this.#revision, keysOnly, rowsMax, keysMax, bytesMax };
-    const next = store.read.collect(range, at, this.#rows);
-    if (next !== undefined && this.#rows.length < rowsMax) {
+    const rows: Uint8Array[] = [];
+    const next = store.read.collect(range, at, rows);
+    this.#rowCount += rows.length;
+    this.#parts.push(encodeRows(rows));
+    if (next !== undefined && rows.length < rowsMax) {
       this.#next = next;
       return undefined;
     }
-    const more = this.#count > rowsMax;
-    return { kind: "range", revision: this.#revision, rows: this.#rows, more, count: this.#count };
+    return {
+      ...{ kind: "longRange", revision: this.#revision, rowCount: this.#rowCount },
+      ...{ parts: this.#parts, more: this.#count > wanted, count: this.#count },
+    };
   }
 
   #begin(store: Store, count: number): void {
@@ -78,7 +86,8 @@ export class LongRange {
     this.#store = store;
     this.#revision = store.revision;
     this.#count = count;
-    this.#rows = [];
+    this.#rowCount = 0;
+    this.#parts = [];
     this.#next = this.#range.from;
   }
 }

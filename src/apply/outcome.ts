@@ -12,6 +12,17 @@ export interface RangeResult {
   readonly count: number;
 }
 
+/** Of a range over very many keys. */
+export interface LongRangeResult {
+  readonly kind: "longRange";
+  readonly revision: Revision;
+  readonly rowCount: number;
+  /** Rows as they stand in the answer (proto/rangeParts.ts). */
+  readonly parts: readonly Uint8Array[];
+  readonly more: boolean;
+  readonly count: number;
+}
+
 export interface PutResult {
   readonly kind: "put";
   readonly revision: Revision;

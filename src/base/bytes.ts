@@ -11,6 +11,10 @@ export interface Span {
 
 export const spanOf = (bytes: Uint8Array): Span => ({ bytes, from: 0, to: bytes.length });
 
+/** Length of the parts together. */
+export const totalBytes = (parts: readonly Uint8Array[]): number =>
+  parts.reduce((sum, part) => sum + part.length, 0);
+
 /** Order of plain bytes: negative, 0 or positive. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return Buffer.compare(a, b);

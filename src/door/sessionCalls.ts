@@ -48,6 +48,10 @@ export class SessionCall implements UnaryCall {
     this.#owner.onAnswered(this.#id, message);
   }
 
+  respondInParts(parts: readonly Uint8Array[]): void {
+    if (!this.#ended) this.respond(Buffer.concat(parts));
+  }
+
   fail(error: EtcdError): void {
     if (this.#ended) return;
     this.#ended = true;

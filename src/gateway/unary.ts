@@ -97,6 +97,10 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
     this.#reply.whole(200, answerFields, writeJson(message, this.#response, { utf8: this.#utf8 }));
   }
 
+  respondInParts(parts: readonly Uint8Array[]): void {
+    this.respond(Buffer.concat(parts));
+  }
+
   fail(error: EtcdError): void {
     this.#disarm();
     this.#refuse(error);

@@ -15,9 +15,14 @@ export interface UnaryCall extends CallMetadata {
   /**
    * Sends the one response message (protobuf bytes, without the gRPC prefix) and ends the call.
    * The bytes are copied or sent before it returns: the caller may reuse its buffer.
-   * Does nothing on a cancelled call. Exactly one of respond and fail is called, once.
+   * Does nothing on a cancelled call. Exactly one of respond, respondInParts and fail is called, once.
    */
   respond(message: Uint8Array): void;
+  /**
+   * As `respond`, for a long message in parts, from the first to the last. They belong to the call from
+   * then on, which sends them as the client takes them and lets go of each.
+   */
+  respondInParts(parts: readonly Uint8Array[]): void;
   fail(error: EtcdError): void;
 }
 

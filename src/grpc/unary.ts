@@ -1,5 +1,6 @@
 // One unary call: a single message in, a single answer out.
 import { assert } from "../base/assert.ts";
+import { totalBytes } from "../base/bytes.ts";
 import { type EtcdError, StatusCode } from "../base/errors.ts";
 import { ErrorCode } from "../http2/frames.ts";
 import type { Http2Stream, StreamReceiver } from "../http2/stream.ts";
@@ -59,14 +60,15 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
 
   respond(message: Uint8Array): void {
     if (!this.#claimAnswer()) return;
-    const { context, stats } = this.#call;
-    if (!this.#stream.respond(messagePrefix(context, message.length), message)) {
-      this.#endWith(errAnswerBacklog);
-      return;
-    }
-    stats.sent++;
-    context.stats.sentBytes += message.length;
-    this.#count(StatusCode.ok);
+    const prefix = messagePrefix(this.#call.context, message.length);
+    this.#countAnswer(this.#stream.respond(prefix, message), message.length);
+  }
+
+  respondInParts(parts: readonly Uint8Array[]): void {
+    if (!this.#claimAnswer()) return;
+    const length = totalBytes(parts);
+    const prefix = messagePrefix(this.#call.context, length);
+    this.#countAnswer(this.#stream.respondInParts(prefix, parts), length);
   }
 
   fail(error: EtcdError): void {
@@ -171,6 +173,17 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
     this.#answered = true;
     this.#disarm();
     return true;
+  }
+
+  #countAnswer(isTaken: boolean, length: number): void {
+    const { context, stats } = this.#call;
+    if (!isTaken) {
+      this.#endWith(errAnswerBacklog);
+      return;
+    }
+    stats.sent++;
+    context.stats.sentBytes += length;
+    this.#count(StatusCode.ok);
   }
 
   #count(code: StatusCode): void {

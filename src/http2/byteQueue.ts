@@ -1,4 +1,5 @@
-// Bytes that wait: appended by copy, taken from the front. Small pieces share a segment.
+// Bytes that wait: appended by copy or as they are, taken from the front. Small pieces share a segment.
+import { asBuffer } from "../base/bytes.ts";
 
 const segmentBytesMin = 256;
 const segmentBytesUsual = 4096;
@@ -8,6 +9,8 @@ interface Segment {
   from: number;
   to: number;
 }
+
+const spent: Segment = { bytes: Buffer.alloc(0), from: 0, to: 0 };
 
 export class ByteQueue {
   #segments: Segment[] = [];
@@ -35,6 +38,13 @@ export class ByteQueue {
     this.#length += bytes.length;
   }
 
+  /** Without a copy: nobody may change them any more. */
+  pushOwned(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#segments.push({ bytes: asBuffer(bytes), from: 0, to: bytes.length });
+    this.#length += bytes.length;
+  }
+
   /** Moves `count` bytes, at most `length`, into `target` from `at` on. */
   moveTo(target: Buffer, at: number, count: number): void {
     let moved = 0;
@@ -45,7 +55,8 @@ export class ByteQueue {
       segment.bytes.copy(target, at + moved, segment.from, segment.from + part);
       segment.from += part;
       moved += part;
-      if (segment.from === segment.to) this.#head += 1;
+      // What has left is let go of at once: a segment may be a large one.
+      if (segment.from === segment.to) this.#segments[this.#head++] = spent;
     }
     this.#length -= moved;
     this.#trim();

@@ -212,6 +212,10 @@ export class Requests implements StreamHost {
     return this.#parts.sender.respond(stream, prefix, body);
   }
 
+  respondInParts(stream: Http2Stream, prefix: Uint8Array, parts: readonly Uint8Array[]): boolean {
+    return this.#parts.sender.respondInParts(stream, prefix, parts);
+  }
+
   write(stream: Http2Stream, prefix: Uint8Array, body: Uint8Array): boolean {
     return this.#parts.sender.write(stream, prefix, body);
   }

@@ -1,5 +1,6 @@
 // The sending half of a connection: answers become frames as far as the peer's windows and the
 // socket allow; what must wait is queued by stream and sent in turns.
+import { totalBytes } from "../base/bytes.ts";
 import { ByteQueue } from "./byteQueue.ts";
 import { Fifo } from "./fifo.ts";
 import {
@@ -71,6 +72,19 @@ export class Sender {
       return true;
     }
     if (!this.write(stream, prefix, body)) return false;
+    this.end(stream, { kind: "usual" });
+    return true;
+  }
+
+  /** Never at once: that much is for the turns to come. */
+  respondInParts(stream: Http2Stream, prefix: Uint8Array, parts: readonly Uint8Array[]): boolean {
+    const length = prefix.length + totalBytes(parts);
+    if (!this.#queued.take(length)) return false;
+    this.#sendHead(stream);
+    const queue = this.#queueOf(stream);
+    queue.push(prefix);
+    for (const part of parts) queue.pushOwned(part);
+    if (stream.schedule === Schedule.none) this.#schedule(stream);
     this.end(stream, { kind: "usual" });
     return true;
   }
@@ -203,10 +217,15 @@ export class Sender {
   }
 
   #enqueue(stream: Http2Stream, prefix: Uint8Array, body: Uint8Array): void {
-    stream.queue ??= new ByteQueue();
-    stream.queue.push(prefix);
-    stream.queue.push(body);
+    const queue = this.#queueOf(stream);
+    queue.push(prefix);
+    queue.push(body);
     if (stream.schedule === Schedule.none) this.#schedule(stream);
+  }
+
+  #queueOf(stream: Http2Stream): ByteQueue {
+    stream.queue ??= new ByteQueue();
+    return stream.queue;
   }
 
   #schedule(stream: Http2Stream): void {

@@ -41,6 +41,7 @@ export interface Unfinished {
 /** What a stream needs of its connection. */
 export interface StreamHost {
   respond(stream: Http2Stream, prefix: Uint8Array, body: Uint8Array): boolean;
+  respondInParts(stream: Http2Stream, prefix: Uint8Array, parts: readonly Uint8Array[]): boolean;
   write(stream: Http2Stream, prefix: Uint8Array, body: Uint8Array): boolean;
   begin(stream: Http2Stream, fields: Uint8Array): void;
   end(stream: Http2Stream, ending: Ending): void;
@@ -103,6 +104,11 @@ export class Http2Stream {
    */
   respond(prefix: Uint8Array, body: Uint8Array): boolean {
     return this.closed || this.#host.respond(this, prefix, body);
+  }
+
+  /** As `respond`; `prefix` is copied, the parts of the body are kept until they are sent. */
+  respondInParts(prefix: Uint8Array, parts: readonly Uint8Array[]): boolean {
+    return this.closed || this.#host.respondInParts(this, prefix, parts);
   }
 
   /** A part of the answer; copies. @returns false as `respond` does. */

@@ -2,7 +2,7 @@
 // thread, never within the call that registered them unless stated.
 import type { CommandKind } from "../apply/command.ts";
 import type { LongRange } from "../apply/longRange.ts";
-import type { Outcome, RangeResult, TxnResult } from "../apply/outcome.ts";
+import type { LongRangeResult, Outcome, RangeResult, TxnResult } from "../apply/outcome.ts";
 import type { LogIndex, MemberId, Revision, Term } from "../base/brand.ts";
 import type { EtcdError } from "../base/errors.ts";
 import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
@@ -87,7 +87,7 @@ export interface StateReader {
   /** Undefined for a request that `range` answers soon enough. */
   longRange(request: RangeRequest): LongRange | undefined;
   /** @returns the answer, in the step that completes it. */
-  stepRange(range: LongRange): RangeResult | undefined;
+  stepRange(range: LongRange): LongRangeResult | undefined;
   /** A txn of ranges only, at the current state. @throws {EtcdError} as range. */
   readTxn(request: TxnRequest): TxnResult;
 }

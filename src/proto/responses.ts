@@ -19,6 +19,14 @@ export interface RangeAnswer {
   readonly count: number;
 }
 
+/** Parts are rows encoded as they stand in the answer, one after the other. */
+export interface RangePartsAnswer {
+  readonly revision: number;
+  readonly parts: readonly Uint8Array[];
+  readonly more: boolean;
+  readonly count: number;
+}
+
 export interface PutAnswer {
   readonly kind: "put";
   readonly revision: number;

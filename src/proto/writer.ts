@@ -12,7 +12,7 @@ import { viewOf } from "./reader.ts";
 
 const two32 = 0x1_0000_0000;
 /** gRPC's default send limit. */
-const sendBytesMax = 0x7fff_ffff;
+export const sendBytesMax = 0x7fff_ffff;
 const capacityMin = 4096;
 /** A buffer larger than this is given up after its message: one huge answer pins no memory. */
 const keptBytesMax = 1_048_576;

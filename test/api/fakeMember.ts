@@ -1,7 +1,8 @@
 // A member that does what a test tells it, and calls that keep what they are answered.
 import type { CommandKind } from "../../src/apply/command.ts";
-import type { LongRange } from "../../src/apply/longRange.ts";
-import type { RangeResult, TxnResult } from "../../src/apply/outcome.ts";
+import { LongRange } from "../../src/apply/longRange.ts";
+import type { LongRangeResult, RangeResult, TxnResult } from "../../src/apply/outcome.ts";
+import { range } from "../../src/apply/range.ts";
 import { LogIndex, MemberId, Revision, Term } from "../../src/base/brand.ts";
 import type { EtcdError } from "../../src/base/errors.ts";
 import type { UnaryCall } from "../../src/grpc/call.ts";
@@ -21,6 +22,7 @@ import type {
   TransferCompletion,
 } from "../../src/member/service.ts";
 import type { Watches } from "../../src/member/watches.ts";
+import type { Store } from "../../src/mvcc/store.ts";
 import type { RangeRequest, TxnRequest } from "../../src/proto/kv.ts";
 
 export interface Proposed {
@@ -51,6 +53,8 @@ export class FakeMember implements MemberService {
 
   /** What the next read gives, or throws. */
   rangeResult: () => RangeResult = () => emptyRange;
+  /** Where ranges are read, if a test gives one. */
+  store: Store | undefined;
   txnResult: () => TxnResult = () => emptyTxn;
   readonly #state = new FakeState(this);
 
@@ -151,15 +155,20 @@ class FakeState implements StateReader {
 
   range(request: RangeRequest): RangeResult {
     this.#member.ranges.push(request);
+    const { store } = this.#member;
+    if (store !== undefined) return range(store, request);
     return this.#member.rangeResult();
   }
 
-  longRange(): LongRange | undefined {
-    return undefined;
+  longRange(request: RangeRequest): LongRange | undefined {
+    const { store } = this.#member;
+    return store && LongRange.of(store, request);
   }
 
-  stepRange(): never {
-    throw new Error("no range is long here");
+  stepRange(long: LongRange): LongRangeResult | undefined {
+    const { store } = this.#member;
+    if (store === undefined) throw new Error("no range is long here");
+    return long.step(store);
   }
 
   readTxn(request: TxnRequest): TxnResult {
@@ -189,6 +198,8 @@ export class FakeCall implements UnaryCall {
   readonly headers: Readonly<Record<string, string>>;
   /** Answers and refusals, in order; a method must give exactly one. */
   readonly answers: (Buffer | EtcdError)[] = [];
+  /** Of an answer in parts: the longest. */
+  partBytesMax = 0;
 
   constructor(headers: Readonly<Record<string, string>> = {}) {
     this.headers = headers;
@@ -209,6 +220,11 @@ export class FakeCall implements UnaryCall {
 
   respond(message: Uint8Array): void {
     this.answers.push(Buffer.from(message));
+  }
+
+  respondInParts(parts: readonly Uint8Array[]): void {
+    this.partBytesMax = Math.max(...parts.map((part) => part.length));
+    this.respond(Buffer.concat(parts));
   }
 
   fail(error: EtcdError): void {

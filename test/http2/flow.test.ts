@@ -42,6 +42,19 @@ test("an answer of 1 MiB fits through a window of 7 bytes, later of 5,000", asyn
   peer.destroy();
 });
 
+test("an answer in parts is the same bytes, through windows of any size", async (t) => {
+  const { port } = await openDoor(t);
+  const peer = await RawPeer.start(port, [initialWindow(7)]);
+  peer.call(1, "/test.T/Parts", `${mib}`);
+  const body = await drink(peer, 1, (frame) => (frame < 50 ? 7 : 5000));
+  assert.deepEqual(body, grpcMessage(pattern(mib)));
+  peer.call(3, "/test.T/Parts", "0");
+  peer.window(3, 20_000);
+  peer.window(0, mib);
+  assert.deepEqual((await peer.answer(3)).body, grpcMessage(""));
+  peer.destroy();
+});
+
 test("an initial window that shrinks makes open windows negative (RFC 9113, 6.9.2)", async (t) => {
   const { port } = await openDoor(t);
   const peer = await RawPeer.start(port, [initialWindow(1000)]);
@@ -228,20 +241,22 @@ test("unfinished messages are bounded by refusal", async (t) => {
   peer.destroy();
 });
 
-test("answers that nobody gives window for are bounded by refusal, and the room comes back", async (t) => {
-  const { port } = await openDoor(t, { http2: { queuedBytesPerConnectionMax: 2 * mib } });
-  const peer = await RawPeer.start(port, [initialWindow(0)]);
-  peer.window(0, 64 * mib);
-  for (let id = 1; id < 7; id += 2) peer.call(id, "/test.T/Big", `${mib - 5}`);
-  const { head } = await peer.answer(5);
-  assert.equal(head.get("grpc-status"), "8");
-  peer.frame(FrameType.rstStream, 0, 1, u32(ErrorCode.cancel));
-  peer.call(7, "/test.T/Big", `${mib - 5}`);
-  await peer.next(({ type, streamId }) => type === headers && streamId === 7, "the head");
-  peer.window(7, mib);
-  assert.equal((await peer.next(({ type }) => type === data, "DATA")).streamId, 7);
-  peer.destroy();
-});
+for (const path of ["/test.T/Big", "/test.T/Parts"]) {
+  test(`answers that nobody gives window for are bounded by refusal, and the room comes back: ${path}`, async (t) => {
+    const { port } = await openDoor(t, { http2: { queuedBytesPerConnectionMax: 2 * mib } });
+    const peer = await RawPeer.start(port, [initialWindow(0)]);
+    peer.window(0, 64 * mib);
+    for (let id = 1; id < 7; id += 2) peer.call(id, path, `${mib - 5}`);
+    const { head } = await peer.answer(5);
+    assert.equal(head.get("grpc-status"), "8");
+    peer.frame(FrameType.rstStream, 0, 1, u32(ErrorCode.cancel));
+    peer.call(7, path, `${mib - 5}`);
+    await peer.next(({ type, streamId }) => type === headers && streamId === 7, "the head");
+    peer.window(7, mib);
+    assert.equal((await peer.next(({ type }) => type === data, "DATA")).streamId, 7);
+    peer.destroy();
+  });
+}
 
 test("a client that does not read its socket is no longer read, then closed; others are served", async (t) => {
   const timers = new ManualTimers();

@@ -49,11 +49,22 @@ export function pattern(length: number): Buffer {
   return bytes;
 }
 
+/** The pattern in parts of uneven length. */
+function partsOf(length: number): readonly Buffer[] {
+  const whole = pattern(length);
+  const parts: Buffer[] = [];
+  for (let at = 0, part = 1; at < length; at += part, part = part * 3 + 1) {
+    parts.push(Buffer.from(whole.subarray(at, at + part)));
+  }
+  return parts;
+}
+
 function testMethods(seen: Seen): MethodTable {
   return {
     unary: new Map<string, (call: UnaryCall, message: Uint8Array) => void>([
       ["/test.T/Echo", (call, message) => call.respond(message)],
       ["/test.T/Big", (call, message) => call.respond(pattern(Number(textOf(message))))],
+      ["/test.T/Parts", (call, message) => call.respondInParts(partsOf(Number(textOf(message))))],
       ["/test.T/Hang", (call) => void seen.hung.push(call)],
       ["/test.T/Refuse", (call) => call.fail(errRefused)],
       [

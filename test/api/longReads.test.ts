@@ -1,0 +1,65 @@
+// Ranges over many keys as the KV service answers them: step by step, in parts, with the bytes that one
+// answer at once would have.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Headers } from "../../src/api/header.ts";
+import { KvService } from "../../src/api/kv.ts";
+import { longRangeKeys } from "../../src/apply/longRange.ts";
+import { range } from "../../src/apply/range.ts";
+import { errCanceled } from "../../src/base/errors.ts";
+import { encodeRangeRequest } from "../../src/proto/encodeRequests.ts";
+import { encodeRangeResponse } from "../../src/proto/encodeResponses.ts";
+import { Writer } from "../../src/proto/writer.ts";
+import { query, StoreHarness } from "../mvcc/support.ts";
+import { FakeCall, FakeMember } from "./fakeMember.ts";
+
+const valueBytes = 300;
+const keyCount = 2 * longRangeKeys;
+const request = { ...query({ from: "k", to: "l" }), serializable: false };
+const message = encodeRangeRequest(new Writer(), request).slice();
+
+function served() {
+  const harness = new StoreHarness();
+  for (let i = 0; i < keyCount; i++) harness.put(`k${i}`, "v".repeat(valueBytes));
+  const member = new FakeMember();
+  member.store = harness.store;
+  const headers = new Headers(member);
+  const kv = new KvService(member, headers, new Writer());
+  const call = new FakeCall();
+  kv.range(call, message);
+  const [read] = member.reads;
+  assert.ok(read);
+  const expected = (): Buffer => {
+    const answer = range(harness.store, request);
+    return Buffer.from(encodeRangeResponse(new Writer(), headers.at(answer.revision), answer));
+  };
+  return { call, read, expected };
+}
+
+test("a long range is answered in parts, each of a step, with the bytes of one answer", () => {
+  const { call, read, expected } = served();
+  let steps = 0;
+  do {
+    assert.equal(call.answers.length, 0, "nothing before all is read");
+    read.onReady();
+    steps++;
+  } while (read.hasMore === true);
+  const [answer] = call.answers;
+  assert.ok(answer instanceof Buffer && answer.equals(expected()));
+  assert.ok(steps > 2, `${steps} steps`);
+  assert.ok(
+    call.partBytesMax > 0 && call.partBytesMax < answer.length / 2,
+    "no part is most of it",
+  );
+});
+
+test("a long range whose caller goes away is read no further", () => {
+  const { call, read } = served();
+  read.onReady();
+  read.onReady();
+  assert.equal(read.hasMore, true);
+  call.cancelled = true;
+  read.onReady();
+  assert.equal(read.hasMore, false);
+  assert.deepEqual(call.answers, [errCanceled]);
+});
