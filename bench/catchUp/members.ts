@@ -18,7 +18,7 @@ export interface Program {
 }
 
 export function ownProgram(): Program {
-  const entry = fileURLToPath(new URL("../../src/main.js", import.meta.url));
+  const entry = fileURLToPath(new URL("../../bundle/main.js", import.meta.url));
   return {
     name: "quorlet",
     command: [process.execPath, entry, "serve"],

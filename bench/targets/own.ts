@@ -86,5 +86,5 @@ export function dataFolder({ dataDir }: { readonly dataDir?: string }): {
 }
 
 function entry(): string {
-  return fileURLToPath(new URL("../../src/main.js", import.meta.url));
+  return fileURLToPath(new URL("../../bundle/main.js", import.meta.url));
 }

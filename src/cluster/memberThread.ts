@@ -1,5 +1,7 @@
 // One life of one member thread, seen from main: spawn, talk, stop, kill.
+import { existsSync } from "node:fs";
 import { Worker } from "node:worker_threads";
+import { unreachable } from "../base/assert.ts";
 import { ThreadGate } from "../base/threadGate.ts";
 import type { FromMember, MemberThreadData, ToMember } from "./protocol.ts";
 
@@ -75,11 +77,12 @@ export class MemberThread {
 const isForThreads = (flag: string): boolean =>
   /^--(cpu|heap)-prof(-\w+=|$)|^--max-[\w-]+=/.test(flag);
 
-// Run from source (tsx), a worker needs a bootstrap that registers the loader; built code does not.
+// From source (tsx) a thread needs a bootstrap that registers the loader. Built code is one bundle, this
+// file a part of it or not; a copy of a build may be without, to be changed file by file.
 function workerFile(): URL {
-  const fromSource = import.meta.url.endsWith(".ts");
-  return new URL(
-    fromSource ? "../../workers/source.mjs" : "../../workers/member.js",
-    import.meta.url,
-  );
+  const paths = import.meta.url.endsWith(".ts")
+    ? ["../../workers/source.mjs"]
+    : ["./member.js", "../../bundle/member.js", "../../workers/member.js"];
+  const files = paths.map((path) => new URL(path, import.meta.url));
+  return files.find((file) => existsSync(file)) ?? unreachable("no code for member threads");
 }

@@ -70,7 +70,9 @@ export async function huntOnThreads(mutant: ChaosMutant): Promise<ChaosFind> {
   const build = join(root, ".build");
   try {
     const { file, text } = await builtMutant(mutant);
-    await cp(ownBuild, build, { recursive: true });
+    // Without the bundle threads run the files themselves, the changed one among them.
+    const filter = (path: string): boolean => path !== join(ownBuild, "bundle");
+    await cp(ownBuild, build, { recursive: true, filter });
     for (const name of ["node_modules", "package.json", "src"]) {
       await symlink(join(projectRoot, name), join(root, name));
     }

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 export const projectRoot: string = findRoot(dirname(fileURLToPath(import.meta.url)));
 
 /** Compiled entry of the server; there after `npm run build`. */
-export const serverEntry: string = join(projectRoot, ".build/src/main.js");
+export const serverEntry: string = join(projectRoot, ".build/bundle/main.js");
 
 const isBuilt = import.meta.filename.endsWith(".js");
 
