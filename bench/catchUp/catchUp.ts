@@ -8,7 +8,7 @@ import { Writer } from "../../src/proto/writer.ts";
 import { GrpcConnection } from "../load/grpcConnection.ts";
 import { usageOf } from "../measure/usage.ts";
 import { callAll, Puts, pause } from "../scale/callers.ts";
-import { Members, type Program } from "./members.ts";
+import { Members, type Program } from "../targets/members.ts";
 import { Observer } from "./observer.ts";
 
 /** The log keeps all that is missing, or next to nothing of it. */

@@ -3,9 +3,8 @@ import { type Command, Option } from "commander";
 import { machineFacts } from "../measure/machine.ts";
 import { count } from "../options.ts";
 import { machineLine } from "../report/table.ts";
-import { findEtcd } from "../targets/etcd.ts";
+import { programsOf } from "../targets/members.ts";
 import { type CatchUp, type CatchUpOptions, catchUp, type Way } from "./catchUp.ts";
-import { etcdProgram, ownProgram, type Program } from "./members.ts";
 
 interface Options extends CatchUpOptions {
   readonly by: Way | "both";
@@ -39,18 +38,12 @@ async function run(options: Options): Promise<void> {
   const ways: readonly Way[] = options.by === "both" ? ["log", "snapshot"] : [options.by];
   for (let round = 0; round < options.rounds; round++) {
     for (const way of ways) {
-      for (const program of programs(options)) {
+      for (const program of programsOf(options.peer)) {
         const found = await catchUp(program, way, options);
         for (const line of linesOf(found)) console.log(`${program.name}, by ${way}: ${line}`);
       }
     }
   }
-}
-
-function programs({ peer }: Options): readonly Program[] {
-  if (peer === undefined) return [ownProgram()];
-  const [, path] = /^etcd(?:=(.+))?$/.exec(peer) ?? [];
-  return [ownProgram(), etcdProgram(findEtcd(path))];
 }
 
 function linesOf(found: CatchUp): readonly string[] {

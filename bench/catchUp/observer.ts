@@ -1,7 +1,7 @@
 // Looks at one member while others are loaded: how far it is, how long it is silent, what memory it takes.
-import { readFileSync } from "node:fs";
 import { Reader } from "../../src/proto/reader.ts";
 import { GrpcConnection } from "../load/grpcConnection.ts";
+import { anonMiB } from "../measure/usage.ts";
 import { pause } from "../scale/callers.ts";
 
 const everyMs = 20;
@@ -115,15 +115,4 @@ function memberIn(header: Uint8Array): bigint {
     else reader.skip(tag, 0);
   }
   return id;
-}
-
-function anonMiB(pid: number): number {
-  if (pid === 0) return 0;
-  try {
-    const [, kib = "0"] =
-      /^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
-    return Number(kib) / 1024;
-  } catch {
-    return 0;
-  }
 }

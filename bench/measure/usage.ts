@@ -41,6 +41,13 @@ export function ownUsage(): ServerUsage {
   return { userMs: user / 1000, systemMs: system / 1000, rssMiB };
 }
 
+/** Memory of a process that is no mapped file; 0 for none. */
+export function anonMiB(pid: number): number {
+  if (pid === 0) return 0;
+  const [, kib = "0"] = /^RssAnon:\s+(\d+)/m.exec(readText(`/proc/${pid}/status`)) ?? [];
+  return Number(kib) / 1024;
+}
+
 export function machineUsage(): MachineUsage {
   const [first = ""] = readText("/proc/stat").split("\n");
   const ticks = first.trim().split(/\s+/).slice(1).map(Number);

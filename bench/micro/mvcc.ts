@@ -36,6 +36,9 @@ class AppendEngine implements Engine {
     }
     return this.rows[low]?.value;
   }
+  rowCount(): number {
+    return this.rows.length;
+  }
   scan(range: { table: Table }, visit: (key: Uint8Array, rowValue: Uint8Array) => boolean): void {
     if (range.table !== Table.key) return;
     for (const row of this.rows) if (!visit(row.key, row.value)) return;

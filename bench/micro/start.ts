@@ -28,7 +28,7 @@ export async function runStartBench(keys: number, folder: string, print: Print):
     timed("check of the file", print, () => {
       if (checkLmdbFile(file) !== undefined) throw new Error("the store is damaged");
     });
-    const engine = new LmdbEngine({ directory, mapBytes: defaultMapBytes });
+    const engine = new LmdbEngine({ directory, mapBytes: defaultMapBytes, isChecked: true });
     const before = memoryBytes();
     const applier = timed("state from the rows", print, () => Applier.open(engine));
     globalThis.gc?.();

@@ -9,6 +9,7 @@ import { openTarget, type Target } from "../targets/target.ts";
 import { compaction } from "./history.ts";
 import { leaseEnds, leaseMemory } from "./leases.ts";
 import { longRanges } from "./ranges.ts";
+import { addRestart } from "./restart.ts";
 import { idleWatchers } from "./watchers.ts";
 
 export interface ScaleOptions {
@@ -51,6 +52,7 @@ export function addScale(program: Command): void {
     for (const flag of targetFlags) command.addOption(flag);
     command.action(async (options: BenchOptions & ScaleOptions) => await run(measure, options));
   }
+  addRestart(program);
 }
 
 async function run(measure: Measure, options: BenchOptions & ScaleOptions): Promise<void> {

@@ -48,12 +48,12 @@ export class ChildServer {
     });
   }
 
-  async stop(): Promise<void> {
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     process.off("exit", this.#killOnExit);
     const { exitCode, signalCode } = this.#process;
     if (exitCode !== null || signalCode !== null || this.#process.pid === undefined) return;
     const closed = once(this.#process, "close");
-    this.#process.kill("SIGTERM");
+    this.#process.kill(signal);
     const timer = setTimeout(() => this.#process.kill("SIGKILL"), stopMsMax);
     await closed;
     clearTimeout(timer);

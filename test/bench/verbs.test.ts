@@ -95,6 +95,12 @@ test("a member that was away catches up", async () => {
   assert.match(text, /elections \d+; longest silence/);
 });
 
+test("members start again with what they held", async () => {
+  const few = ["--keys", "150", "--rounds", "1", "--settle", "50"];
+  const text = await bench("scale-restart", ...few);
+  assert.match(text, /1 processes, 150 keys: serves after \d[\d.]* s, CPU of all/);
+});
+
 test("the apply path is measured alone, over each store", async () => {
   const small = ["--total", "200", "--batch", "20", "--key-space", "50", "--json"];
   const rows = [

@@ -4,8 +4,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ChildServer } from "../targets/childProcess.ts";
-import { freePorts } from "../targets/ports.ts";
+import { ChildServer } from "./childProcess.ts";
+import { findEtcd } from "./etcd.ts";
+import { freePorts } from "./ports.ts";
+
+/** Of each member a process, or of all of them one, which is ours. */
+export type Shape = "processes" | "threads";
 
 export interface Program {
   readonly name: string;
@@ -17,8 +21,16 @@ export interface Program {
   readonly ready: RegExp;
 }
 
-export function ownProgram(): Program {
-  const entry = fileURLToPath(new URL("../../bundle/main.js", import.meta.url));
+/** Ours, and that of `--peer etcd` or `--peer etcd=path`. */
+export function programsOf(peer: string | undefined): readonly Program[] {
+  if (peer === undefined) return [ownProgram()];
+  const [, path] = /^etcd(?:=(.+))?$/.exec(peer) ?? [];
+  return [ownProgram(), etcdProgram(findEtcd(path))];
+}
+
+const entry = fileURLToPath(new URL("../../bundle/main.js", import.meta.url));
+
+function ownProgram(): Program {
   return {
     name: "quorlet",
     command: [process.execPath, entry, "serve"],
@@ -27,7 +39,7 @@ export function ownProgram(): Program {
   };
 }
 
-export function etcdProgram({ path, version }: { path: string; version: string }): Program {
+function etcdProgram({ path, version }: { path: string; version: string }): Program {
   return {
     name: `etcd ${version}`,
     command: [path],
@@ -43,27 +55,38 @@ export function etcdProgram({ path, version }: { path: string; version: string }
   };
 }
 
+export interface MembersOptions {
+  readonly count: number;
+  /** Beside those that every member needs. */
+  readonly flags: readonly string[];
+  readonly shape?: Shape;
+}
+
 export class Members implements AsyncDisposable {
   readonly folder: string;
   readonly #program: Program;
   readonly #ports: readonly number[];
   readonly #flags: readonly string[];
+  readonly #shape: Shape;
+  /** By member; of threads the first has them all. */
   readonly #servers: (ChildServer | undefined)[];
 
-  private constructor(program: Program, ports: readonly number[], flags: readonly string[]) {
-    this.folder = mkdtempSync(join(tmpdir(), "quorlet-catch-up-"));
+  private constructor(
+    program: Program,
+    ports: readonly number[],
+    { flags, shape = "processes" }: MembersOptions,
+  ) {
+    this.folder = mkdtempSync(join(tmpdir(), "quorlet-bench-members-"));
     this.#program = program;
     this.#ports = ports;
     this.#flags = flags;
+    this.#shape = program.name === "quorlet" ? shape : "processes";
     this.#servers = Array(ports.length / 2).fill(undefined);
   }
 
-  /** @param flags beside those that every member needs. Resolves when all serve. */
-  static async start(
-    program: Program,
-    { count, flags }: { readonly count: number; readonly flags: readonly string[] },
-  ): Promise<Members> {
-    const members = new Members(program, await freePorts(2 * count), flags);
+  /** Resolves when all serve. */
+  static async start(program: Program, options: MembersOptions): Promise<Members> {
+    const members = new Members(program, await freePorts(2 * options.count), options);
     try {
       for (const at of members.all) members.spawn(at);
       await Promise.all(members.#servers.map((server) => server?.ready(program.ready)));
@@ -87,8 +110,16 @@ export class Members implements AsyncDisposable {
     return this.#servers[at]?.pid ?? 0;
   }
 
+  get pids(): readonly number[] {
+    return this.all.map((at) => this.pid(at)).filter((pid) => pid !== 0);
+  }
+
   /** The next life of a member; it is only begun. */
   spawn(at: number): void {
+    if (this.#shape === "threads") {
+      if (at === 0) this.#servers[0] = this.#threads();
+      return;
+    }
     const [command, ...first] = this.#program.command;
     const client = `http://${this.endpoint(at)}`;
     this.#servers[at] = new ChildServer(command, [
@@ -101,14 +132,22 @@ export class Members implements AsyncDisposable {
     ]);
   }
 
-  async stop(at: number): Promise<void> {
-    await this.#servers[at]?.stop();
+  async stop(at: number, signal?: NodeJS.Signals): Promise<void> {
+    await this.#servers[at]?.stop(signal);
     this.#servers[at] = undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.all.map((at) => this.stop(at)));
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #threads(): ChildServer {
+    const ports = this.all.map((at) => this.#ports[2 * at]).join();
+    return new ChildServer(process.execPath, [
+      ...[entry, "dev", "--members", `${this.all.length}`, "--client-ports", ports],
+      ...["--data-dir", this.folder],
+    ]);
   }
 
   #peer(at: number): string {
