@@ -45,6 +45,8 @@ export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
   meet(config.id, ports.raftLog, applier);
   if (config.forceAlone === true) forceAlone(config.id, ports, bootRaft(config, ports, applier));
   const raft = bootRaft(config, ports, applier);
+  // There is nobody whose votes or leadership it could disturb.
+  if (isAlone(raft, config.id)) raft.campaign();
   const hub = new WatchHub({
     store: applier.store,
     encode: encodeEvent,
@@ -79,6 +81,10 @@ function bootRaft(
     raftLog,
     random,
   );
+}
+
+function isAlone({ latestMembership: { voters, outgoing } }: RaftNode, id: MemberId): boolean {
+  return outgoing.length === 0 && voters.length === 1 && voters[0] === id;
 }
 
 function progressTicksOf({ watchProgressMs, timing }: MemberConfig): number {

@@ -155,6 +155,11 @@ export class Index {
     return !this.isAlive(slot);
   }
 
+  /** Before the first `restore`. @param rows to come, each of a key of its own at most. */
+  reserve(rows: number): void {
+    this.#table.reserve(rows);
+  }
+
   /** The slot of a row read at boot; `seal` must follow before anything but `find` and the two below. */
   restore(key: Span): number {
     const found = this.#table.find(key);

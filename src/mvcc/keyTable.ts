@@ -23,6 +23,8 @@ const words = 2 * doubles;
 const Double = { main: 0, created: 1, version: 2 } as const;
 /** Words of a record, of 32 bits. */
 const Word = { sub: 6, hash: 7, next: 8, address: 9, length: 10, history: 11 } as const;
+/** Buckets that `reserve` makes at most: 4 MiB, if they turn out not to be needed. */
+const reservedMax = 2 ** 20;
 /** Length in a free record. */
 const freeLength = -1;
 const noDoubles = new Float64Array(0);
@@ -51,6 +53,11 @@ export class KeyTable {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** For an empty table that is to hold so many keys: their records are not moved as it grows. */
+  reserve(keys: number): void {
+    while (2 * this.#round <= Math.min(keys, reservedMax)) this.#round *= 2;
   }
 
   /** All slots in use, in no order. */

@@ -11,6 +11,7 @@ export function restoreIndex(engine: Engine, index: Index, leases: LeaseIndex): 
   const leaseOf = new Map<number, LeaseId>();
   const from = Buffer.alloc(revisionKeyBytes);
   const head = new StoredHead();
+  index.reserve(engine.rowCount(Table.key));
   engine.scan({ table: Table.key, from }, (revision, stored) => {
     head.read(stored);
     const slot = index.restore(head.key);

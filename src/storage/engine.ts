@@ -41,6 +41,8 @@ export interface EngineSize {
 export interface Engine {
   /** Value of `key` as of the last completed batch; the bytes belong to the caller. */
   get(table: Table, key: Uint8Array): Uint8Array | undefined;
+  /** Rows of a table, as of the last completed batch. */
+  rowCount(table: Table): number;
   /**
    * Rows with key in [from, to) in byte order, as of the last completed batch; without `to` until
    * the end of the table. `visit` returns false to stop. The row's bytes are valid only within

@@ -15,7 +15,7 @@ import {
   type EngineBatch,
   type EngineSize,
   type PinnedRows,
-  type Table,
+  Table,
   tableCount,
 } from "./engine.ts";
 import { checkBatch } from "./engineBatch.ts";
@@ -40,6 +40,8 @@ export interface LmdbOptions {
   readonly mapBytes: number;
   /** Whose rows these are; written into a new store, and compared in an old one. */
   readonly owner?: StoreOwner;
+  /** Each row of the file was just checked: the first scan of a table does not do so again. */
+  readonly isChecked?: boolean;
   /** Closed while a batch is under way: nobody may terminate the thread then (decision 0002). */
   readonly gate?: ThreadGate;
 }
@@ -69,11 +71,14 @@ export class LmdbEngine implements Engine {
   #closed = false;
   #waiting: (() => void)[] = [];
   readonly #pins = new Set<LmdbPin>();
+  /** Tables whose rows are as a check has found them. */
+  readonly #checked: Set<Table>;
 
   /** @throws {EngineFault} when it cannot be opened. */
   constructor(options: LmdbOptions) {
     this.#directory = options.directory;
     this.#gate = options.gate ?? new ThreadGate();
+    this.#checked = new Set(options.isChecked === true ? Object.values(Table) : []);
     makeDirectory(options.directory);
     const used = fileBytes(path.join(options.directory, "data.mdb"));
     this.#mapBytes = Math.max(options.mapBytes, 2 ** Math.ceil(Math.log2(2 * used + pageBytes)));
@@ -101,13 +106,18 @@ export class LmdbEngine implements Engine {
     return framed === null ? undefined : unframeValue(table, key, framed);
   }
 
+  rowCount(table: Table): number {
+    return this.#table(table).stat(this.#reader).entryCount;
+  }
+
   scan(
     range: { table: Table; from: Uint8Array; to?: Uint8Array | undefined },
     visit: (key: Uint8Array, value: Uint8Array) => boolean,
   ): void {
     const { table, from, to } = range;
+    const isChecked = this.#checked.delete(table);
     if (to === undefined && this.#isWorthPages(table) && this.#isWhole(table, from)) {
-      scanLmdbFile(this.#file, table, visit);
+      scanLmdbFile(this.#file, { table, isChecked }, visit);
       return;
     }
     const cursor = this.#cursorAt(table, from);
@@ -126,6 +136,7 @@ export class LmdbEngine implements Engine {
 
   submit(batch: EngineBatch, done: Done): void {
     assert(!this.#busy, "one batch at a time");
+    this.#checked.clear();
     checkBatch(batch);
     this.#busy = true;
     const bytes = framedBytes(batch);
@@ -263,7 +274,7 @@ export class LmdbEngine implements Engine {
 
   /** Pages of a batch under way may be written over what the file's newest state reaches. */
   #isWorthPages(table: Table): boolean {
-    return !this.#busy && this.#table(table).stat(this.#reader).entryCount >= pagedRowsMin;
+    return !this.#busy && this.rowCount(table) >= pagedRowsMin;
   }
 
   get #file(): string {

@@ -29,27 +29,29 @@ export interface StoreBootOptions {
 /**
  * Afterwards the directory holds a whole store, or none.
  *
+ * @returns whether each row of it was checked.
  * @throws {EngineFault} when what is lost cannot be had again; nothing was changed then.
  */
-export function prepareStore(options: StoreBootOptions): void {
+export function prepareStore(options: StoreBootOptions): boolean {
   const { directory, logBase, log } = options;
   settleIncoming(options);
   const file = path.join(directory, dataName);
   const saved = { from: logBase.index + 1, to: options.lastIndex };
   if (bytesOf(file) === 0) {
     // LMDB makes an empty file anew.
-    if (logBase.index === 0) return;
+    if (logBase.index === 0) return false;
     const trouble = new EngineFault({ kind: "missing", file, saved });
     if (!options.mayRebuild) throw trouble;
     log.warn("the store is missing and begins anew", { why: trouble.message });
-    return;
+    return false;
   }
   const damage = checkLmdbFile(file);
-  if (damage === undefined) return;
+  if (damage === undefined) return true;
   const trouble = new EngineFault({ kind: "damagedFile", file, ...damage, saved });
   if (!options.mayRebuild) throw trouble;
   const aside = setAside(directory);
   log.warn("the store is damaged and begins anew", { why: trouble.message, aside });
+  return false;
 }
 
 const bytesOf = (file: string): number => fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;

@@ -39,12 +39,13 @@ type Done = (error: Error | undefined) => void;
 
 /** @throws {EngineFault} when the store is another's, cannot be opened, or is lost for good. */
 export function openLmdbHome(options: LmdbHomeOptions): LmdbStoreHome {
+  let isChecked = false;
   try {
-    prepareStore(options);
+    isChecked = prepareStore(options);
   } catch (error) {
     throw faultOf(error, options.directory);
   }
-  return new LmdbStoreHome(options, new LmdbEngine(options));
+  return new LmdbStoreHome(options, new LmdbEngine({ ...options, isChecked }));
 }
 
 export class LmdbStoreHome implements StoreHome {

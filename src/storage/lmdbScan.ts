@@ -8,13 +8,18 @@ import { LmdbTrees, type VisitRow } from "./lmdbTree.ts";
 /**
  * Visits the rows of `table` in key order.
  *
+ * @param from.isChecked their checksums are known to be right.
  * @param visit returns false to stop.
  * @throws {EngineFault} damaged.
  */
-export function scanLmdbFile(file: string, table: Table, visit: VisitRow): void {
+export function scanLmdbFile(
+  file: string,
+  from: { readonly table: Table; readonly isChecked: boolean },
+  visit: VisitRow,
+): void {
   const fd = fs.openSync(file, "r");
   try {
-    new LmdbTrees(fd).rows(table).next(visit);
+    new LmdbTrees(fd).rows(from.table, from).next(visit);
   } finally {
     fs.closeSync(fd);
   }

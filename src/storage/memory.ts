@@ -50,6 +50,10 @@ export class MemoryEngine implements Engine {
     return value && copyBytes(value);
   }
 
+  rowCount(table: Table): number {
+    return this.#rows(table).size;
+  }
+
   scan(
     range: { table: Table; from: Uint8Array; to?: Uint8Array | undefined },
     visit: (key: Uint8Array, value: Uint8Array) => boolean,

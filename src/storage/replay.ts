@@ -40,6 +40,7 @@ import {
   readVote,
   recordHeadBytes,
   sectorBytes,
+  viewOf,
 } from "./record.ts";
 import { segmentHeadBytes } from "./segment.ts";
 import { SegmentWindow } from "./segmentWindow.ts";
@@ -88,7 +89,7 @@ class Walk {
   readonly #state: LogState;
   #at: OpenSegment;
   #position = 0;
-  #window: SegmentWindow;
+  readonly #window: SegmentWindow;
   #offset = segmentHeadBytes;
   /** Undefined before the first batch: the first segment may start with any. */
   #expected: number | undefined;
@@ -249,18 +250,13 @@ class Walk {
   #nextSegmentContinues(): boolean {
     const next = this.#segments[this.#position + 1];
     if (next === undefined || this.#expected === undefined) return false;
-    const window = new SegmentWindow(next.file);
-    if (!window.cover(segmentHeadBytes, batchHeadBytes)) return false;
-    const head = readBatchHead(
-      window.bytes,
-      window.view,
-      segmentHeadBytes - window.offset,
-      next.seed,
-    );
+    const first = new Uint8Array(batchHeadBytes);
+    if (next.file.read(first, segmentHeadBytes) < batchHeadBytes) return false;
+    const head = readBatchHead(first, viewOf(first), 0, next.seed);
     if (head === undefined || head.number !== this.#expected) return false;
     this.#position++;
     this.#at = next;
-    this.#window = window;
+    this.#window.turnTo(next.file);
     this.#offset = segmentHeadBytes;
     return true;
   }

@@ -1,11 +1,12 @@
-// A movable window over a segment file, for recovery: few large reads, any number of looks.
+// A movable window over a segment file, for recovery: large reads into memory that stays in the
+// processor's cache, any number of looks.
 import type { SegmentFile } from "./logDisk.ts";
 import { viewOf } from "./record.ts";
 
-const windowBytes = 4 * 1024 * 1024;
+const windowBytes = 256 * 1024;
 
 export class SegmentWindow {
-  readonly #file: SegmentFile;
+  #file: SegmentFile;
   #buffer = new Uint8Array(0);
   /** What the window shows; starts at `offset` of the file. */
   bytes: Uint8Array = new Uint8Array(0);
@@ -14,6 +15,14 @@ export class SegmentWindow {
 
   constructor(file: SegmentFile) {
     this.#file = file;
+  }
+
+  /** Shows another file from now on; what it showed before is gone. */
+  turnTo(file: SegmentFile): void {
+    this.#file = file;
+    this.bytes = this.#buffer.subarray(0, 0);
+    this.view = viewOf(this.bytes);
+    this.offset = 0;
   }
 
   /** Moves the window, if need be, so that it shows [offset, offset + count). False at the end. */

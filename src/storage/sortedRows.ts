@@ -11,6 +11,11 @@ export class SortedRows {
   /** Chunks that a frozen view may see as well: copied before they change. */
   #shared = new Set<EngineRow[]>();
 
+  /** Rows. */
+  get size(): number {
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
   get(key: Uint8Array): Uint8Array | undefined {
     const chunk = this.#chunks[this.#chunkFor(key)];
     const row = chunk?.[lowerBound(chunk, key)];

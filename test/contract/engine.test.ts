@@ -91,6 +91,8 @@ onEach("puts replace, deletes come after the puts, absent keys may be deleted", 
     deletes: [del("c"), del("absent")],
   });
   assert.deepEqual(rowsOf(engine), ["a=2", "b=2"]);
+  assert.equal(engine.rowCount(Table.key), 2);
+  assert.equal(engine.rowCount(Table.lease), 0);
 });
 
 onEach("tables are apart", async (engine) => {

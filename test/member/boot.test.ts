@@ -62,6 +62,13 @@ function boot(raftLog: MemoryLog, engine: MemoryEngine): Member {
   });
 }
 
+test("a member without others leads at once, not after an election timeout", () => {
+  const member = boot(logOf({ compacted: 0, last: 3 }), storeAt(0));
+  // No tick in between.
+  for (let turns = 0; turns < 4; turns++) member.turn();
+  assert.equal(member.status().role, "leader");
+});
+
 const rows = [
   { compacted: 0, last: 9, applied: 0, why: "the store is new: all of it comes from the log" },
   { compacted: 4, last: 9, applied: 4, why: "the log begins right behind the store" },

@@ -189,6 +189,7 @@ export class SimDisk {
     const pass = (site: CrashSite) => this.#parts.sites.pass(this.#parts.id, site);
     return {
       get: (table, key) => engine.get(table, key),
+      rowCount: (table) => engine.rowCount(table),
       scan: (range, visit) => engine.scan(range, visit),
       submit: (batch, done) => {
         pass("store.submit");

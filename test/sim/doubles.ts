@@ -117,6 +117,7 @@ function engineWith(engine: Engine, submit: Engine["submit"]): Engine {
   return {
     submit,
     get: (table, key) => engine.get(table, key),
+    rowCount: (table) => engine.rowCount(table),
     scan: (range, visit) => engine.scan(range, visit),
     size: () => engine.size(),
     pin: () => engine.pin(),

@@ -124,6 +124,27 @@ test("a row that is damaged while the store is open is named by a scan of pages"
   await engine.close();
 });
 
+test("rows that were just checked are trusted for one scan, not for a second, nor after a batch", async () => {
+  const engine = open("checked");
+  await submit(engine, rows(0, pagedRowsMin, 100));
+  await engine.close();
+  const file = path.join(folder, "checked", "data.mdb");
+  const reopened = () =>
+    new LmdbEngine({ directory: path.dirname(file), mapBytes: 1 << 20, isChecked: true });
+  const fd = fs.openSync(file, "r+");
+  const at = fs.readFileSync(file).lastIndexOf("row 7.row 7.") + 3;
+  fs.writeSync(fd, Buffer.of(0), 0, 1, at);
+  const once = reopened();
+  assert.equal(countOf(once), pagedRowsMin);
+  assert.throws(() => countOf(once), EngineFault);
+  await once.close();
+  const written = reopened();
+  await submit(written, rows(pagedRowsMin, pagedRowsMin + 1, 100));
+  assert.throws(() => countOf(written), EngineFault);
+  await written.close();
+  fs.closeSync(fd);
+});
+
 test("a damaged row is a fault that names it, in a get and in a scan", async () => {
   const engine = open("damage");
   await submit(engine, rows(0, 10, 100));
