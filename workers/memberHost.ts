@@ -361,14 +361,21 @@ export class MemberHost {
     this.#gate.enter();
     clearInterval(this.#ticker);
     clearTimeout(this.#turnTimer);
-    this.#peers.close();
-    this.#sockets.close();
-    this.#embedded.close();
+    // Whatever one of them throws, the others are closed, and the thread ends.
+    this.#attempt(() => this.#peers.close());
+    this.#attempt(() => this.#sockets.close());
+    this.#attempt(() => this.#embedded.close());
+    this.#attempt(() => this.#raftLog?.close());
+    const closed = this.#attempt(() => this.#home?.close()) ?? Promise.resolve();
+    closed.finally(() => process.exit(code));
+  }
+
+  #attempt<T>(close: () => T): T | undefined {
     try {
-      this.#raftLog?.close();
-    } finally {
-      const closed = this.#home?.close() ?? Promise.resolve();
-      closed.finally(() => process.exit(code));
+      return close();
+    } catch (error) {
+      this.#log.error("member could not close", { why: messageOf(error, this.#data) });
+      return undefined;
     }
   }
 }

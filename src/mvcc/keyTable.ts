@@ -57,7 +57,7 @@ export class KeyTable {
 
   /** For an empty table that is to hold so many keys: their records are not moved as it grows. */
   reserve(keys: number): void {
-    while (2 * this.#round <= Math.min(keys, reservedMax)) this.#round *= 2;
+    while (this.#round < Math.min(keys, reservedMax)) this.#round *= 2;
   }
 
   /** All slots in use, in no order. */

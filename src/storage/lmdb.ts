@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
-import { assert, unreachable } from "../base/assert.ts";
+import { assert, Mistake, unreachable } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
 import { ThreadGate } from "../base/threadGate.ts";
 import {
@@ -66,6 +66,7 @@ export class LmdbEngine implements Engine {
   readonly #tables: readonly Dbi[];
   readonly #framer = new RowFramer();
   #reader: Txn;
+  #isReading = true;
   #mapBytes: number;
   #busy = false;
   #closed = false;
@@ -141,8 +142,10 @@ export class LmdbEngine implements Engine {
     this.#busy = true;
     const bytes = framedBytes(batch);
     const rows = batch.puts.length + batch.deletes.length;
-    this.#growFor(2 * bytes + 2 * rows * pageBytes + mapSlackBytes);
-    this.#write(this.#operations(batch, bytes), done);
+    this.#attempt(done, () => {
+      this.#growFor(2 * bytes + 2 * rows * pageBytes + mapSlackBytes);
+      this.#write(this.#operations(batch, bytes), done);
+    });
   }
 
   size(): EngineSize {
@@ -179,7 +182,7 @@ export class LmdbEngine implements Engine {
     if (this.#closed) return;
     this.#closed = true;
     this.#closePins();
-    this.#reader.abort();
+    this.#endReader();
     this.#env.close();
   }
 
@@ -204,21 +207,50 @@ export class LmdbEngine implements Engine {
     return operations;
   }
 
+  /** Runs what is to begin a batch; what it throws is told as a batch that failed: there is none under way. */
+  #attempt(done: Done, begin: () => void): void {
+    try {
+      begin();
+    } catch (error) {
+      setImmediate(() => this.#end(error, done));
+    }
+  }
+
   #write(operations: readonly BatchOperation[], done: Done): void {
     this.#gate.enter();
-    this.#env.batchWrite(operations, { keyIsBuffer: true }, (error) => {
+    try {
+      this.#env.batchWrite(operations, { keyIsBuffer: true }, (error) => {
+        this.#gate.leave();
+        this.#onWritten(error, operations, done);
+      });
+    } catch (error) {
       this.#gate.leave();
-      if (error?.message.startsWith("MDB_MAP_FULL")) {
-        // Nothing was written. The estimate was too low: free pages may be pinned or scattered.
+      throw error;
+    }
+  }
+
+  #onWritten(error: Error | null, operations: readonly BatchOperation[], done: Done): void {
+    if (error?.message.startsWith("MDB_MAP_FULL")) {
+      // Nothing was written. The estimate was too low: free pages may be pinned or scattered.
+      this.#attempt(done, () => {
         this.#resize(this.#mapBytes * 2);
         this.#write(operations, done);
-        return;
-      }
-      if (error === null) this.#renewReader();
-      this.#busy = false;
+      });
+      return;
+    }
+    if (error === null) this.#renewReader();
+    this.#end(error, done);
+  }
+
+  /** @throws {Mistake} that `error` is. */
+  #end(error: unknown, done: Done): void {
+    this.#busy = false;
+    try {
+      if (error instanceof Mistake) throw error;
       done(error === null ? undefined : faultOf(error, this.#directory));
+    } finally {
       this.#tellIdle();
-    });
+    }
   }
 
   // Whoever waited may begin another batch: the others then wait for that one too.
@@ -241,6 +273,11 @@ export class LmdbEngine implements Engine {
     if (mapBytes > this.#mapBytes) this.#resize(mapBytes);
   }
 
+  #endReader(): void {
+    if (this.#isReading) this.#reader.abort();
+    this.#isReading = false;
+  }
+
   #closePins(): void {
     for (const pin of [...this.#pins]) pin.close();
   }
@@ -248,10 +285,12 @@ export class LmdbEngine implements Engine {
   // Called with no batch under way; the map moves, so all readers must go first.
   #resize(mapBytes: number): void {
     this.#closePins();
-    this.#reader.abort();
+    this.#endReader();
+    // Where it fails there is no map any more, and no reader may begin.
     this.#env.resize(mapBytes);
     this.#mapBytes = mapBytes;
     this.#reader = this.#env.beginTxn({ readOnly: true });
+    this.#isReading = true;
   }
 
   /** A cursor on the first row at or above `from`; undefined when there is none. */

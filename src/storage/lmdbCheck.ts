@@ -5,6 +5,7 @@ import fs from "node:fs";
 import { crc32c } from "../base/crc.ts";
 import {
   type Database,
+  databaseBytes,
   depthMax,
   integerKeys,
   type Meta,
@@ -105,7 +106,7 @@ class Check {
     }
     const databases: { readonly name: string; readonly record: Database }[] = [];
     this.#walk(names, "names", (node, page) => {
-      const isRecord = (node.flags & NodeFlag.database) !== 0 && node.number === 48;
+      const isRecord = (node.flags & NodeFlag.database) !== 0 && node.number === databaseBytes;
       if (!isRecord) this.#fail(page.number, "no record of a table");
       databases.push({
         name: node.key.toString("latin1"),
@@ -121,8 +122,6 @@ class Check {
     const first = readMeta(this.#reader.read(0, this.#pageBytes));
     if (first === undefined) return this.#fail(0, "no meta page");
     const { pageBytes } = first;
-    const isPower = (pageBytes & (pageBytes - 1)) === 0;
-    if (!isPower || pageBytes < 512 || pageBytes > 65536) this.#fail(0, "no such page size");
     const second = readMeta(this.#reader.read(pageBytes, pageBytes));
     if (second?.pageBytes !== pageBytes) return this.#fail(1, "no meta page");
     return second.transaction > first.transaction ? second : first;

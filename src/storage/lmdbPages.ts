@@ -32,6 +32,8 @@ export const metaMagic = 0xbeefc0de;
 export const metaVersion = 1;
 /** What both meta pages need of a file, whatever its page size. */
 const metaEndBytes = 152;
+const pageBytesMin = 512;
+const pageBytesMax = 65_536;
 
 export interface Database {
   readonly flags: number;
@@ -51,6 +53,9 @@ export interface Meta {
   readonly transaction: number;
 }
 
+/** Length of a record. */
+export const databaseBytes = 48;
+
 export function readDatabase(bytes: Buffer, at: number): Database {
   return {
     flags: bytes.readUInt16LE(at + 4),
@@ -69,8 +74,11 @@ export function readMeta(bytes: Buffer): Meta | undefined {
   if (bytes.length < metaEndBytes || bytes.readUInt16LE(10) !== PageFlag.meta) return undefined;
   if (bytes.readUInt32LE(at) !== metaMagic) return undefined;
   if (bytes.readUInt32LE(at + 4) !== metaVersion) return undefined;
+  const pageBytes = bytes.readUInt32LE(at + 24);
+  const isPower = (pageBytes & (pageBytes - 1)) === 0;
+  if (!isPower || pageBytes < pageBytesMin || pageBytes > pageBytesMax) return undefined;
   return {
-    pageBytes: bytes.readUInt32LE(at + 24),
+    pageBytes,
     free: readDatabase(bytes, at + 24),
     names: readDatabase(bytes, at + 72),
     lastPage: readNumber(bytes, at + 120),

@@ -9,6 +9,7 @@ import type { Table } from "./engine.ts";
 import { EngineFault } from "./engineFault.ts";
 import {
   type Database,
+  databaseBytes,
   depthMax,
   type Meta,
   NodeFlag,
@@ -33,11 +34,13 @@ const longBytesMin = 32 * 1024;
 export class LmdbTrees {
   readonly #fd: number;
   readonly #reader: PageReader;
+  readonly #fileBytes: number;
   readonly #meta: Meta | undefined;
 
   constructor(fd: number) {
     this.#fd = fd;
     this.#reader = new PageReader(fd);
+    this.#fileBytes = fs.fstatSync(fd).size;
     const first = readMeta(this.#reader.read(0, 4096));
     const second = first && readMeta(this.#reader.read(first.pageBytes, first.pageBytes));
     this.#meta = first && second && second.transaction > first.transaction ? second : first;
@@ -50,10 +53,13 @@ export class LmdbTrees {
    */
   rows(table: Table, { isChecked } = { isChecked: false }): TreeRows {
     const { names, pageBytes } = this.#meta ?? fail(table);
-    const parts = { reader: this.#reader, fd: this.#fd, pageBytes, table, isChecked };
+    const file = { reader: this.#reader, fd: this.#fd, fileBytes: this.#fileBytes };
+    const parts = { ...file, pageBytes, table, isChecked };
     let record: Database | undefined;
-    new TreeNodes({ ...parts, record: names }).next((page, at) => {
+    const nodes = new TreeNodes({ ...parts, record: names });
+    nodes.next((page, at) => {
       const dataAt = at + nodeHeadBytes + page.readUInt16LE(at + 6);
+      if (dataAt + databaseBytes > pageBytes) nodes.fail();
       if (page.toString("latin1", at + nodeHeadBytes, dataAt) !== tableNames[table]) return true;
       record = readDatabase(page, dataAt);
       return false;
@@ -74,6 +80,8 @@ const emptyTree = {
 
 interface TreeParts {
   readonly fd: number;
+  /** Nothing that is reachable lies behind it. */
+  readonly fileBytes: number;
   readonly reader: PageReader;
   readonly pageBytes: number;
   readonly table: Table;
@@ -141,7 +149,8 @@ class TreeNodes {
   }
 
   #enter(number: number): void {
-    const { reader, pageBytes, record } = this.#parts;
+    const { reader, pageBytes, fileBytes, record } = this.#parts;
+    if ((number + 1) * pageBytes > fileBytes) this.fail();
     const i = this.#level++;
     const page = this.#pages[i] ?? Buffer.alloc(pageBytes);
     this.#pages[i] = page;
@@ -188,10 +197,12 @@ export class TreeRows {
   }
 
   #overflow(page: Buffer, dataAt: number, length: number): Buffer {
-    const { fd, pageBytes, reader } = this.#parts;
+    const { fd, fileBytes, pageBytes, reader } = this.#parts;
+    if (dataAt + 8 > pageBytes) this.#nodes.fail();
+    const first = readNumber(page, dataAt) * pageBytes + pageHeadBytes;
+    if (first + length > fileBytes) this.#nodes.fail();
     if (this.#data.length < length) this.#data = Buffer.allocUnsafeSlow(length);
     const data = this.#data;
-    const first = readNumber(page, dataAt) * pageBytes + pageHeadBytes;
     for (let done = 0; done < length; ) {
       const offset = first + done;
       let got: number;

@@ -11,6 +11,7 @@ import { ThreadGate } from "../../src/base/threadGate.ts";
 import { type Engine, type EngineBatch, Table } from "../../src/storage/engine.ts";
 import { EngineFault } from "../../src/storage/engineFault.ts";
 import { LmdbEngine, pagedRowsMin } from "../../src/storage/lmdb.ts";
+import { nodeLmdb } from "../../src/storage/nodeLmdb.ts";
 import { runnable } from "../support/paths.ts";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "quorlet-lmdb-"));
@@ -217,4 +218,31 @@ test("a thread that ended without closing leaves nothing behind", async () => {
   const { allocatedBytes } = engine.size();
   assert.ok(allocatedBytes < 4 * 1024 * 1024, `${allocatedBytes} bytes for 200 rows of 1 kB`);
   await engine.close();
+});
+
+/** The addon's own method, in place of which `instead` is called once. */
+function failOnce(method: "batchWrite" | "resize", instead: () => never): void {
+  const prototype = nodeLmdb.Env.prototype as Record<typeof method, unknown>;
+  const own = prototype[method];
+  prototype[method] = () => {
+    prototype[method] = own;
+    instead();
+  };
+}
+
+test("a batch that cannot even begin is told as one that failed, and the engine ends", async () => {
+  const gate = new ThreadGate();
+  const engine = new LmdbEngine({ directory: path.join(folder, "begin"), mapBytes: 65536, gate });
+  const refuse = (): never => {
+    throw new Error("no memory for the map");
+  };
+  for (const method of ["resize", "batchWrite"] as const) {
+    failOnce(method, refuse);
+    // Large enough that the map has to grow.
+    const writing = submit(engine, rows(0, 300, 4000));
+    await assert.rejects(writing, (error) => error instanceof EngineFault, method);
+    await new Promise<void>((resolve) => engine.whenIdle(resolve));
+  }
+  await engine.close();
+  assert.ok(gate.close(), "nothing is under way");
 });
