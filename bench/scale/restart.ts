@@ -1,8 +1,7 @@
 // scale-restart: members that hold many keys are killed, all at once, and start again: how long until each
 // answers a linearizable read, what CPU that took, and what memory it holds then.
 import { type Command, Option } from "commander";
-import { encodeRangeRequest, encodeTxnRequest } from "../../src/proto/encodeRequests.ts";
-import type { RequestOp } from "../../src/proto/kv.ts";
+import { encodeRangeRequest } from "../../src/proto/encodeRequests.ts";
 import { Writer } from "../../src/proto/writer.ts";
 import { GrpcConnection } from "../load/grpcConnection.ts";
 import { machineFacts } from "../measure/machine.ts";
@@ -10,11 +9,11 @@ import { anonMiB, usageOf } from "../measure/usage.ts";
 import { count } from "../options.ts";
 import { machineLine } from "../report/table.ts";
 import { Members, type Program, programsOf, type Shape } from "../targets/members.ts";
-import { callAll, pause, putOf } from "./callers.ts";
+import { pause } from "./callers.ts";
+import { fillKeys, readOf } from "./fill.ts";
 
 /** Each with few transactions under way: a connection's window may hold no more. */
 const fillConnections = 8;
-const putsPerTxn = 100;
 const retryMs = 5;
 const serveMsMax = 120_000;
 
@@ -79,19 +78,8 @@ async function fill(members: Members, keys: number): Promise<void> {
       GrpcConnection.open(members.endpoint(i % members.all.length)),
     ),
   );
-  const writer = new Writer();
-  const messageOf = (i: number): Uint8Array => {
-    const first = i * putsPerTxn;
-    const length = Math.min(putsPerTxn, keys - first);
-    const success = Array.from(
-      { length },
-      (_, n): RequestOp => ({ kind: "put", request: putOf(first + n) }),
-    );
-    return encodeTxnRequest(writer, { compare: [], success, failure: [] });
-  };
   try {
-    const txns = Math.ceil(keys / putsPerTxn);
-    await callAll(callers, { path: "/etcdserverpb.KV/Txn", count: txns, messageOf });
+    await fillKeys(callers, { puts: keys, keys });
   } finally {
     for (const caller of callers) caller.close();
   }
@@ -99,8 +87,7 @@ async function fill(members: Members, keys: number): Promise<void> {
 
 /** Asks again and again for the last key. @returns when it came, since `startMs`. */
 async function firstRead(endpoint: string, keys: number, startMs: number): Promise<number> {
-  const { key } = putOf(keys - 1);
-  const message = encodeRangeRequest(new Writer(), { ...wholeRange, key }).slice();
+  const message = encodeRangeRequest(new Writer(), readOf(keys - 1)).slice();
   while (performance.now() - startMs < serveMsMax) {
     const connection = await GrpcConnection.open(endpoint).catch(() => undefined);
     if (connection !== undefined) {
@@ -124,9 +111,3 @@ function memoryText({ pids }: Members): string {
   const anonymous = pids.reduce((sum, pid) => sum + anonMiB(pid), 0);
   return `${usageOf(pids).rssMiB.toFixed(0)} (${anonymous.toFixed(0)})`;
 }
-
-const wholeRange = {
-  ...{ rangeEnd: Buffer.alloc(0), limit: 0, revision: 0, sortOrder: 0, sortTarget: 0 },
-  ...{ serializable: false, keysOnly: false, countOnly: false },
-  ...{ minModRevision: 0, maxModRevision: 0, minCreateRevision: 0, maxCreateRevision: 0 },
-};

@@ -7,6 +7,7 @@ import { type BenchOptions, count, loadFlags } from "../options.ts";
 import { machineLine } from "../report/table.ts";
 import { openTarget, type Target } from "../targets/target.ts";
 import { compaction } from "./history.ts";
+import { addKeys } from "./keys.ts";
 import { leaseEnds, leaseMemory } from "./leases.ts";
 import { longRanges } from "./ranges.ts";
 import { addRestart } from "./restart.ts";
@@ -52,6 +53,7 @@ export function addScale(program: Command): void {
     for (const flag of targetFlags) command.addOption(flag);
     command.action(async (options: BenchOptions & ScaleOptions) => await run(measure, options));
   }
+  addKeys(program);
   addRestart(program);
 }
 

@@ -95,6 +95,13 @@ test("a member that was away catches up", async () => {
   assert.match(text, /elections \d+; longest silence/);
 });
 
+test("few keys and many, few revisions and many, are loaded in turn", async () => {
+  const few = ["--memory", "--members", "1", "--base", "20", "--total", "40", "--rounds", "1"];
+  const text = await bench("scale-history", "--count", "150", "--clients", "3", ...few);
+  assert.match(text, /put, 20 keys, 150 revisions: \d[\d.]* µs of server CPU each/);
+  assert.match(text, /get: CPU of the second to the first .*; median/);
+});
+
 test("members start again with what they held", async () => {
   const few = ["--keys", "150", "--rounds", "1", "--settle", "50"];
   const text = await bench("scale-restart", ...few);
