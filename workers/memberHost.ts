@@ -37,7 +37,7 @@ import { PeerDoor } from "./peerDoor.ts";
 import { isPermanent } from "./permanent.ts";
 
 /** Entries of the log that stay in memory for peers that lag a little. */
-export const recentLogBytesMax = 16 << 20;
+export const recentLogBytesMax = 4 << 20;
 export const segmentBytesMax = 16 << 20;
 /** Without a disk there is nothing to preallocate. */
 export const memorySegmentBytesMax = 8 << 20;

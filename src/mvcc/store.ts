@@ -29,7 +29,7 @@ import { type ChangeSink, StoreState } from "./state.ts";
 import { WriteTxn } from "./writeTxn.ts";
 
 /** Written rows that stay in memory for reads, overhead included. */
-export const recentBytesMax = 24 << 20;
+export const recentBytesMax = 12 << 20;
 
 export interface StoreOptions {
   readonly leases?: LeaseIndex;
