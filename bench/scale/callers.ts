@@ -70,11 +70,36 @@ export class Puts {
   }
 }
 
-/** Puts per second for a while. */
-export async function putRate(
+interface PutLoad {
+  readonly clients: number;
+  readonly ms: number;
+  readonly put: () => Uint8Array;
+}
+
+/** Puts for a while: how many per second, and server CPU of each, as a shared machine lets rates mean little. */
+export async function putCost(
   caller: Caller,
-  { clients, ms, put }: { clients: number; ms: number; put: () => Uint8Array },
-): Promise<number> {
+  target: Target,
+  load: PutLoad,
+): Promise<{ readonly perSec: number; readonly cpuUs: number }> {
+  const puts = new Puts(caller, load);
+  await pause(load.ms / 4);
+  const [before, cpuBefore, startMs] = [puts.done, cpuMsOf(target), performance.now()];
+  await pause(load.ms);
+  const count = puts.done - before;
+  const perSec = (count / (performance.now() - startMs)) * 1000;
+  const cpuUs = ((cpuMsOf(target) - cpuBefore) * 1000) / Math.max(1, count);
+  puts.end();
+  return { perSec, cpuUs };
+}
+
+function cpuMsOf(target: Target): number {
+  const { userMs, systemMs } = serverUsage(target) ?? { userMs: 0, systemMs: 0 };
+  return userMs + systemMs;
+}
+
+/** Puts per second for a while. */
+export async function putRate(caller: Caller, { clients, ms, put }: PutLoad): Promise<number> {
   const puts = new Puts(caller, { clients, put });
   await pause(ms / 4);
   const before = puts.done;

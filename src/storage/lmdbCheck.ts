@@ -195,17 +195,18 @@ class Check {
     const nodes: Node[] = [];
     let length = 0;
     for (let i = 0; i < count; i++) {
-      const at = bytes.readUInt16LE(pageHeadBytes + 2 * i);
+      const at = readU16(bytes, pageHeadBytes + 2 * i);
       if (at < upper || at % 2 !== 0 || at + nodeHeadBytes > this.#pageBytes) {
         this.#fail(number, "no such row");
       }
-      const flags = bytes.readUInt16LE(at + 4);
-      const dataAt = at + nodeHeadBytes + bytes.readUInt16LE(at + 6);
-      const low = bytes.readUInt32LE(at);
+      const flags = readU16(bytes, at + 4);
+      const dataAt = at + nodeHeadBytes + readU16(bytes, at + 6);
+      const low = readU16(bytes, at) + readU16(bytes, at + 2) * 65_536;
       const inline = isLeaf ? ((flags & NodeFlag.big) !== 0 ? 8 : low) : 0;
       if (dataAt + inline > this.#pageBytes) this.#fail(number, "a row beyond its page");
       length += evenOf(dataAt + inline - at);
-      const key = bytes.subarray(at + nodeHeadBytes, dataAt);
+      const keyFrom = bytes.byteOffset + at + nodeHeadBytes;
+      const key = Buffer.from(bytes.buffer, keyFrom, dataAt - at - nodeHeadBytes);
       nodes.push({ flags, key, number: isLeaf ? low : low + flags * 2 ** 32, dataAt });
     }
     // Nodes lie without gaps: none overlaps another.
@@ -219,7 +220,7 @@ class Check {
     at: { isLeaf: boolean; isIndexed: boolean; bounds: Bounds },
   ): void {
     const { from, to } = at.bounds;
-    const compare = at.isIndexed ? compareIndexes : Buffer.compare;
+    const compare = at.isIndexed ? compareIndexes : compareKeys;
     // The first key of a branch stands for everything below the second.
     let previous = from;
     for (let i = at.isLeaf ? 0 : 1; i < nodes.length; i++) {
@@ -250,14 +251,14 @@ class Check {
   }
 
   #checkRow(node: Node, page: { readonly number: number; readonly bytes: Buffer }): void {
-    const data = this.#dataOf(node, page);
-    const { key } = node;
-    const keyTo = rowHeadBytes + key.length;
-    const isFramed = data.length >= keyTo && data.readUInt16LE(4) === key.length;
-    const isWhole = isFramed && key.compare(data, rowHeadBytes, keyTo) === 0;
-    if (!isWhole || data.readUInt32LE(0) !== crc32c(data, 4)) {
-      this.#fail(page.number, `row ${key.subarray(0, 32).toString("hex")} fails its checksum`);
-    }
+    const isInline = (node.flags & NodeFlag.big) === 0;
+    // No view for each of a million rows.
+    const isWhole = isInline
+      ? isWholeRow(node.key, page.bytes, { from: node.dataAt, to: node.dataAt + node.number })
+      : isWholeRow(node.key, this.#dataOf(node, page), { from: 0, to: node.number });
+    if (isWhole) return;
+    const key = node.key.subarray(0, 32).toString("hex");
+    this.#fail(page.number, `row ${key} fails its checksum`);
   }
 
   #dataOf(node: Node, page: { readonly number: number; readonly bytes: Buffer }): Buffer {
@@ -306,6 +307,32 @@ class Check {
     throw new Damage({ page, offset: page * this.#pageBytes, what });
   }
 }
+
+/** The row's frame in bytes [from, to) is of this key, and its checksum is right. */
+function isWholeRow(
+  key: Buffer,
+  bytes: Buffer,
+  { from, to }: { readonly from: number; readonly to: number },
+): boolean {
+  const keyFrom = from + rowHeadBytes;
+  if (to < keyFrom + key.length || readU16(bytes, from + 4) !== key.length) return false;
+  for (let i = 0; i < key.length; i++) if (bytes[keyFrom + i] !== key[i]) return false;
+  const checksum = readU16(bytes, from) + readU16(bytes, from + 2) * 65_536;
+  return checksum === crc32c(bytes, from + 4, to);
+}
+
+function compareKeys(a: Buffer, b: Buffer): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+// A quarter of what Buffer's own costs, which looks at its argument first.
+const readU16 = (bytes: Buffer, at: number): number =>
+  (bytes[at] ?? 0) + ((bytes[at + 1] ?? 0) << 8);
 
 const evenOf = (count: number): number => (count + 1) & ~1;
 

@@ -58,7 +58,7 @@ test("each verb measures a running cluster", async () => {
   assert.match(told, /30 live leases.*\n.* bytes each/);
   assert.match(told, /30 revisions compacted.*\nputs beside, 2/);
   assert.match(told, /a range of 30 keys.*\nslowest put/);
-  assert.match(told, /30 idle watchers.*\n.* bytes each\nputs, 2/);
+  assert.match(told, /30 idle watchers.*\n.* bytes each\nputs without them, 2/);
   const rows = [
     { args: ["put"], done: 40 },
     { args: ["put", "--val-size", "40000", "--generators", "2"], done: 40 },
