@@ -1,4 +1,6 @@
 // A LogDisk in memory that loses, tears and refuses what it is told to.
+import { assert } from "../../src/base/assert.ts";
+import { emptyBytes } from "../../src/base/bytes.ts";
 import type { LogDisk, SegmentFile } from "../../src/storage/logDisk.ts";
 
 export const sector = 512;
@@ -6,23 +8,104 @@ export const sector = 512;
 interface Write {
   readonly offset: number;
   readonly bytes: Uint8Array;
+  /** What it replaced, as far as that was ever written: what a power cut may bring back. */
+  readonly before: Uint8Array;
 }
 
-interface FileState {
-  /** What a power cut leaves for sure. */
-  durable: Uint8Array;
-  /** What a read gives; the very bytes of `durable` until the first write. */
-  current: Uint8Array;
-  unsynced: Write[];
+/** One array for what a read gives and what a sync has kept: what is not synced can be undone. */
+class FileState {
+  readonly length: number;
+  /** In order; a sync takes the oldest. */
+  unsynced: Write[] = [];
+  /** The beginning of the file; the rest is zeros that nobody has written yet. */
+  #bytes: Uint8Array;
   /** The bytes are also those of another disk: to be copied before anything is written. */
-  isShared: boolean;
-}
+  #isShared = false;
+  #end: number;
 
-/** Bytes of its own, for both views. */
-function own(file: FileState): void {
-  if (file.isShared) file.durable = file.durable.slice();
-  if (file.isShared || file.current === file.durable) file.current = file.durable.slice();
-  file.isShared = false;
+  /** @param head where the file begins; behind it are zeros. */
+  constructor(length: number, head: Uint8Array) {
+    this.length = length;
+    this.#bytes = head;
+    this.#end = head.length;
+  }
+
+  /** What a read gives. */
+  get current(): Uint8Array {
+    const whole = new Uint8Array(this.length);
+    whole.set(this.#bytes.subarray(0, this.#end));
+    return whole;
+  }
+
+  /** What a power cut leaves for sure. */
+  get durable(): Uint8Array {
+    const whole = this.current;
+    this.#undo(whole);
+    return whole;
+  }
+
+  read(into: Uint8Array, offset: number): number {
+    const count = Math.max(0, Math.min(into.length, this.length - offset));
+    const written = Math.max(0, Math.min(count, this.#end - offset));
+    if (written > 0) into.set(this.#bytes.subarray(offset, offset + written));
+    if (written < count) into.fill(0, written, count);
+    return count;
+  }
+
+  write(from: Uint8Array, count: number, offset: number): void {
+    const end = offset + count;
+    const bytes = from.slice(0, count);
+    const before =
+      offset < this.#end ? this.#bytes.slice(offset, Math.min(end, this.#end)) : emptyBytes;
+    this.#overwrite(bytes, offset);
+    this.unsynced.push({ offset, bytes, before });
+  }
+
+  /** As if it had always been so. */
+  patch(offset: number, bytes: Uint8Array): void {
+    assert(this.unsynced.length === 0, "harm is done to what is synced");
+    this.#overwrite(bytes, offset);
+  }
+
+  /** A file after a power cut: each sector of each unsynced write has landed, or not. */
+  crash(landed: (write: number, sectorNumber: number) => boolean): FileState {
+    // Most files are whole: no copy is made of them until somebody writes.
+    if (this.unsynced.length === 0) {
+      const same = new FileState(this.length, this.#bytes);
+      same.#end = this.#end;
+      this.#isShared = same.#isShared = true;
+      return same;
+    }
+    const bytes = this.#bytes.slice(0, this.#end);
+    this.#undo(bytes);
+    this.unsynced.forEach((write, number) => {
+      for (let from = 0; from < write.bytes.length; from += sector) {
+        if (!landed(number, from / sector)) continue;
+        bytes.set(write.bytes.subarray(from, from + sector), write.offset + from);
+      }
+    });
+    return new FileState(this.length, bytes);
+  }
+
+  #undo(bytes: Uint8Array): void {
+    for (const write of this.unsynced.toReversed()) {
+      bytes.set(write.before, write.offset);
+      bytes.fill(0, write.offset + write.before.length, write.offset + write.bytes.length);
+    }
+  }
+
+  #overwrite(bytes: Uint8Array, offset: number): void {
+    const end = offset + bytes.length;
+    if (this.#isShared || end > this.#bytes.length) {
+      const room = Math.max(end, Math.min(this.length, 2 * this.#end));
+      const larger = new Uint8Array(room);
+      larger.set(this.#bytes.subarray(0, this.#end));
+      this.#bytes = larger;
+      this.#isShared = false;
+    }
+    this.#bytes.set(bytes, offset);
+    this.#end = Math.max(this.#end, end);
+  }
 }
 
 /** Errors with which the next operation of a kind ends, for good. */
@@ -60,9 +143,7 @@ export class FaultyDisk implements LogDisk {
   create(name: string, head: Uint8Array, bytes: number): SegmentFile {
     this.step();
     if (this.faults.create) throw systemError(this.faults.create);
-    const durable = new Uint8Array(bytes);
-    durable.set(head);
-    this.files.set(name, { durable, current: durable, unsynced: [], isShared: false });
+    this.files.set(name, new FileState(bytes, head.slice()));
     return this.open(name);
   }
 
@@ -100,20 +181,14 @@ export class FaultyDisk implements LogDisk {
   /** The disk after a power cut: each sector of each unsynced write has landed, or not. */
   crash(landed: (write: number, sectorNumber: number) => boolean): FaultyDisk {
     const after = new FaultyDisk();
-    let number = 0;
+    let before = 0;
     for (const [name, file] of this.files) {
-      // Most files are whole: no copy is made of them until somebody writes.
-      const isShared = file.unsynced.length === 0;
-      const bytes = isShared ? file.durable : file.durable.slice();
-      if (isShared) file.isShared = true;
-      for (const write of file.unsynced) {
-        for (let from = 0; from < write.bytes.length; from += sector) {
-          if (!landed(number, from / sector)) continue;
-          bytes.set(write.bytes.subarray(from, from + sector), write.offset + from);
-        }
-        number++;
-      }
-      after.files.set(name, { durable: bytes, current: bytes, unsynced: [], isShared });
+      const first = before;
+      after.files.set(
+        name,
+        file.crash((write, sectorNumber) => landed(first + write, sectorNumber)),
+      );
+      before += file.unsynced.length;
     }
     return after;
   }
@@ -127,18 +202,18 @@ export class FaultyDisk implements LogDisk {
   patch(name: string, offset: number, bytes: Uint8Array): void {
     const file = this.files.get(name);
     if (!file) throw systemError("ENOENT");
-    own(file);
-    file.durable.set(bytes, offset);
-    file.current.set(bytes, offset);
+    file.patch(offset, bytes);
   }
 
   flip(name: string, offset: number, bit: number): void {
     const file = this.files.get(name);
     if (!file) throw systemError("ENOENT");
-    own(file);
-    for (const bytes of [file.durable, file.current]) {
-      bytes[offset] = (bytes[offset] ?? 0) ^ (1 << bit);
-    }
+    const byte = new Uint8Array(1);
+    file.read(byte, offset);
+    file.patch(
+      offset,
+      byte.map((before) => before ^ (1 << bit)),
+    );
   }
 }
 
@@ -154,45 +229,38 @@ class FaultyFile implements SegmentFile {
   }
 
   get bytes(): number {
-    return this.#file.current.length;
+    return this.#file.length;
   }
 
   read(into: Uint8Array, offset: number): number {
-    const from = this.#file.current.subarray(offset, offset + into.length);
-    into.set(from);
-    return from.length;
+    return this.#file.read(into, offset);
   }
 
   write(from: Uint8Array, count: number, offset: number): void {
     this.#disk.step();
     if (this.#disk.faults.write) throw systemError(this.#disk.faults.write);
     if (offset + count > this.bytes) throw systemError("EFBIG");
-    const bytes = from.slice(0, count);
-    own(this.#file);
     this.#disk.writes.push({ name: this.name, offset, bytes: count });
-    this.#file.current.set(bytes, offset);
-    this.#file.unsynced.push({ offset, bytes });
+    this.#file.write(from, count, offset);
   }
 
   syncNow(): void {
     this.#disk.step();
     if (this.#disk.faults.sync) throw systemError(this.#disk.faults.sync);
     this.#disk.syncCount++;
-    for (const { offset, bytes } of this.#file.unsynced) this.#file.durable.set(bytes, offset);
     this.#file.unsynced = [];
   }
 
   // What is durable at the end is what had been written at the start.
   sync(done: (error: Error | undefined) => void): void {
-    const covers = new Set(this.#file.unsynced);
+    const newest = this.#file.unsynced.at(-1);
     this.#disk.syncs.push(() => {
       if (this.#disk.faults.sync) return done(systemError(this.#disk.faults.sync));
       this.#disk.syncCount++;
-      const file = this.#file;
-      for (const write of file.unsynced) {
-        if (covers.has(write)) file.durable.set(write.bytes, write.offset);
-      }
-      file.unsynced = file.unsynced.filter((write) => !covers.has(write));
+      const { unsynced } = this.#file;
+      // Not there any more: another sync has taken it along with all before.
+      const count = newest === undefined ? 0 : unsynced.indexOf(newest) + 1;
+      unsynced.splice(0, count);
       done(undefined);
     });
   }
