@@ -1,7 +1,8 @@
-// One flat msgpack array of counters: the header of a frame. Read by hand, in one pass, so that nothing
-// the bytes claim is ever believed: no maps, no extensions, no nesting, no records, no length beyond
-// the bytes at hand.
-import { Packr } from "msgpackr";
+// One flat msgpack array of counters: the header of a frame. Read by hand, in one pass and without an array
+// of them, so that nothing the bytes claim is ever believed: no maps, no extensions, no nesting, no records,
+// no length beyond the bytes at hand.
+import { Packr, RESET_BUFFER_MODE, REUSE_BUFFER_MODE } from "msgpackr";
+import type { Span } from "../base/bytes.ts";
 
 /** Bytes that one counter takes at most. */
 export const counterBytesMax = 9;
@@ -9,42 +10,82 @@ export const counterBytesMax = 9;
 export const arrayHeadBytesMax = 5;
 
 const packr = new Packr({ useRecords: false });
+/** One buffer for all headers, and no view of it. */
+const packMode = REUSE_BUFFER_MODE | RESET_BUFFER_MODE;
 
 /**
  * @param counters safe integers from 0.
- * @returns a view into msgpackr's buffer: copy it.
+ * @returns a part of msgpackr's buffer: copy it before the next call.
  */
-export function packCounters(counters: readonly number[]): Uint8Array {
-  return packr.pack(counters);
+export function packCounters(counters: readonly number[]): Span {
+  const bytes = packr.pack(counters, packMode) as Buffer & {
+    readonly start: number;
+    readonly end: number;
+  };
+  return { bytes, from: bytes.start, to: bytes.end };
 }
 
-/** @returns the counters at [from, to), each a safe integer from 0, or why the bytes are none. */
-export function unpackCounters(
-  bytes: Uint8Array,
-  { from, to, countMax }: { from: number; to: number; countMax: number },
-): readonly number[] | string {
-  const headBytes = arrayHeadBytes(from < to ? bytes[from] : undefined);
-  if (headBytes === 0) return "the header is not an array";
-  if (to - from < headBytes) return "the header is cut off";
-  const count = arrayCount(bytes, from, headBytes);
-  if (count > countMax) return "the header claims too many numbers";
-  const counters: number[] = [];
-  let offset = from + headBytes;
-  for (let i = 0; i < count; i++) {
-    const tag = offset < to ? bytes[offset++] : undefined;
-    if (tag === undefined) return "the header is cut off";
-    const tailBytes = counterTailBytes(tag);
-    if (tailBytes < 0) return `the header holds a value of type 0x${tag.toString(16)}`;
-    if (offset + tailBytes > to) return "the header is cut off";
-    const value = tailBytes === 0 ? tag : readTail(bytes, offset, tailBytes);
-    if (tailBytes === 8 && !isLargeCounter(value)) {
-      return "the header holds a number that is no counter";
-    }
-    counters.push(value);
-    offset += tailBytes;
-  }
-  return offset === to ? counters : "the header has bytes after its end";
+/** A frame that no member of ours would send. */
+export class FrameFault extends Error {
+  override readonly name = "FrameFault";
 }
+
+/** Gives the counters of [from, to), each a safe integer from 0, as they are asked for. */
+export class CounterReader {
+  readonly #bytes: Uint8Array;
+  readonly #to: number;
+  #offset: number;
+  #left: number;
+
+  /** @throws {FrameFault} unless an array of at most `countMax` counters begins there. */
+  constructor(
+    bytes: Uint8Array,
+    { from, to, countMax }: { from: number; to: number; countMax: number },
+  ) {
+    const headBytes = arrayHeadBytes(from < to ? bytes[from] : undefined);
+    if (headBytes === 0) throw new FrameFault("the header is not an array");
+    if (to - from < headBytes) throw new FrameFault(cutOff);
+    this.#bytes = bytes;
+    this.#to = to;
+    this.#offset = from + headBytes;
+    this.#left = arrayCount(bytes, from, headBytes);
+    if (this.#left > countMax) throw new FrameFault("the header claims too many numbers");
+  }
+
+  /** Counters that were not asked for yet. */
+  get left(): number {
+    return this.#left;
+  }
+
+  /** @throws {FrameFault} when it is none, or there are no more. */
+  next(): number {
+    if (this.#left === 0) throw new FrameFault("a message is cut off");
+    this.#left--;
+    const tag = this.#offset < this.#to ? this.#bytes[this.#offset++] : undefined;
+    if (tag === undefined) throw new FrameFault(cutOff);
+    return tag <= 0x7f ? tag : this.#tail(tag);
+  }
+
+  /** @throws {FrameFault} when there is more behind the array. */
+  end(): void {
+    if (this.#offset !== this.#to) throw new FrameFault("the header has bytes after its end");
+  }
+
+  #tail(tag: number): number {
+    const tailBytes = counterTailBytes(tag);
+    if (tailBytes < 0)
+      throw new FrameFault(`the header holds a value of type 0x${tag.toString(16)}`);
+    if (this.#offset + tailBytes > this.#to) throw new FrameFault(cutOff);
+    const value = readTail(this.#bytes, this.#offset, tailBytes);
+    if (tailBytes === 8 && !isLargeCounter(value)) {
+      throw new FrameFault("the header holds a number that is no counter");
+    }
+    this.#offset += tailBytes;
+    return value;
+  }
+}
+
+const cutOff = "the header is cut off";
 
 /** 0: not an array. */
 function arrayHeadBytes(tag: number | undefined): number {
@@ -59,9 +100,8 @@ function arrayCount(bytes: Uint8Array, at: number, headBytes: number): number {
   return readTail(bytes, at + 1, headBytes - 1);
 }
 
-/** Bytes after the tag; -1: not a counter. */
+/** Bytes after the tag, of those that have some; -1: not a counter. */
 function counterTailBytes(tag: number): number {
-  if (tag <= 0x7f) return 0;
   if (tag === 0xcc) return 1;
   if (tag === 0xcd) return 2;
   if (tag === 0xce) return 4;

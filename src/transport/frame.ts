@@ -10,8 +10,14 @@
 import { assert } from "../base/assert.ts";
 import type { MemberId } from "../base/brand.ts";
 import type { Message } from "../raft/message.ts";
-import { arrayHeadBytesMax, counterBytesMax, packCounters, unpackCounters } from "./counters.ts";
-import { FrameFault, FrameReader } from "./frameReader.ts";
+import {
+  arrayHeadBytesMax,
+  CounterReader,
+  counterBytesMax,
+  FrameFault,
+  packCounters,
+} from "./counters.ts";
+import { FrameReader } from "./frameReader.ts";
 import { entryCountersMax, messageCountersMax, readMessage, writeMessage } from "./messageCodec.ts";
 
 /** What a frame carries; on the wire: never reuse a number. */
@@ -98,13 +104,15 @@ export class FrameWriter {
   /** @returns an array that owns its memory, so it may be transferred; the writer is empty again. */
   finish(): Uint8Array {
     const header = packCounters(this.#counters);
-    const payloadFrom = prefixBytes + header.length;
-    const frame = Buffer.allocUnsafeSlow(payloadFrom + this.#payloadBytes);
+    const headerBytes = header.to - header.from;
+    const frame = Buffer.allocUnsafeSlow(prefixBytes + headerBytes + this.#payloadBytes);
     frame[0] = formatVersion;
     frame[1] = FrameKind.raft;
-    frame.writeUInt32LE(header.length, 2);
-    frame.set(header, prefixBytes);
-    let offset = payloadFrom;
+    frame.writeUInt32LE(headerBytes, 2);
+    // Too few for a view of them to be worth it.
+    for (let i = 0; i < headerBytes; i++)
+      frame[prefixBytes + i] = header.bytes[header.from + i] ?? 0;
+    let offset = prefixBytes + headerBytes;
     for (const data of this.#payload) {
       frame.set(data, offset);
       offset += data.length;
@@ -167,29 +175,30 @@ export function decodeFrame(
 }
 
 function readMessages(
-  { from, to, bytes }: { from: MemberId; to: MemberId; bytes: Uint8Array },
+  frame: { readonly from: MemberId; readonly to: MemberId; readonly bytes: Uint8Array },
   limits: FrameLimits,
 ): readonly Message[] {
+  const { bytes } = frame;
   if (bytes.length > limits.frameBytesMax) throw new FrameFault("the frame is too large");
   if (frameKind(bytes) !== FrameKind.raft) throw new FrameFault("not a raft frame of this version");
-  const payloadOffset = prefixBytes + headerBytes(bytes);
+  const payloadOffset = prefixBytes + headerBytesOf(bytes);
   if (payloadOffset > bytes.length) throw new FrameFault("the header is cut off");
-  const header = { from: prefixBytes, to: payloadOffset, countMax: countersMax(limits) };
-  const counters = unpackCounters(bytes, header);
-  if (typeof counters === "string") throw new FrameFault(counters);
   const { entriesMax, messagesMax } = limits;
+  const header = { from: prefixBytes, to: payloadOffset, countMax: countersMax(limits) };
+  const counters = new CounterReader(bytes, header);
   const reader = new FrameReader(bytes, { counters, payloadOffset, entriesMax });
-  const messages: Message[] = [];
+  // Most frames hold one message: an array that is pushed to has room for many.
+  const messages: Message[] = reader.hasCounters ? [readMessage(reader, frame)] : [];
   while (reader.hasCounters) {
-    if (messages.length === messagesMax) throw new FrameFault("the frame holds too many messages");
-    messages.push(readMessage(reader, { from, to }));
+    if (messages.length >= messagesMax) throw new FrameFault("the frame holds too many messages");
+    messages.push(readMessage(reader, frame));
   }
-  if (reader.payloadLeftBytes > 0) throw new FrameFault("the frame has bytes after its end");
+  reader.end();
   return messages;
 }
 
 /** u32 LE at offset 2; without a DataView, which costs more than the rest of a small frame's head. */
-function headerBytes(bytes: Uint8Array): number {
+function headerBytesOf(bytes: Uint8Array): number {
   const low = (bytes[2] ?? 0) | ((bytes[3] ?? 0) << 8) | ((bytes[4] ?? 0) << 16);
   return low + (bytes[5] ?? 0) * 2 ** 24;
 }

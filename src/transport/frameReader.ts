@@ -1,25 +1,20 @@
 // Hands out the parts of one frame in order, and never more than it holds.
 import { copyBytes, emptyBytes } from "../base/bytes.ts";
+import { type CounterReader, FrameFault } from "./counters.ts";
 
 /** A message keeps at most this many times its own payload alive. */
 const pinRatioMax = 4;
 
-/** A frame that no member of ours would send. */
-export class FrameFault extends Error {
-  override readonly name = "FrameFault";
-}
-
 export class FrameReader {
-  readonly #counters: readonly number[];
+  readonly #counters: CounterReader;
   readonly #frame: Uint8Array;
-  #next = 0;
   #offset: number;
   #entriesLeft: number;
 
   /** @param header its counters, where the payload starts, how many entries the frame may hold. */
   constructor(
     frame: Uint8Array,
-    header: { counters: readonly number[]; payloadOffset: number; entriesMax: number },
+    header: { counters: CounterReader; payloadOffset: number; entriesMax: number },
   ) {
     this.#frame = frame;
     this.#counters = header.counters;
@@ -28,17 +23,18 @@ export class FrameReader {
   }
 
   get hasCounters(): boolean {
-    return this.#next < this.#counters.length;
+    return this.#counters.left > 0;
   }
 
-  get payloadLeftBytes(): number {
-    return this.#frame.length - this.#offset;
+  /** @throws {FrameFault} when something is left. */
+  end(): void {
+    this.#counters.end();
+    if (this.#payloadLeftBytes > 0) throw new FrameFault("the frame has bytes after its end");
   }
 
+  /** @throws {FrameFault} when there is none. */
   counter(): number {
-    const value = this.#counters[this.#next++];
-    if (value === undefined) throw new FrameFault("a message is cut off");
-    return value;
+    return this.#counters.next();
   }
 
   flag(): boolean {
@@ -60,33 +56,42 @@ export class FrameReader {
    * message that is small within its frame gets a copy, lest a kept entry pin a much larger frame.
    */
   payload(lengthBytes: number): PayloadPieces {
-    if (lengthBytes > this.payloadLeftBytes) throw new FrameFault("the payload is cut off");
-    if (lengthBytes === 0) return new PayloadPieces(emptyBytes);
-    const bytes = this.#frame.subarray(this.#offset, this.#offset + lengthBytes);
+    if (lengthBytes > this.#payloadLeftBytes) throw new FrameFault("the payload is cut off");
+    const from = this.#offset;
     this.#offset += lengthBytes;
-    const small = lengthBytes * pinRatioMax < this.#frame.length;
-    return new PayloadPieces(small ? copyBytes(bytes) : bytes);
+    if (lengthBytes * pinRatioMax >= this.#frame.length) {
+      return new PayloadPieces(this.#frame, from, this.#offset);
+    }
+    const copy = copyBytes(this.#frame.subarray(from, this.#offset));
+    return new PayloadPieces(copy, 0, lengthBytes);
+  }
+
+  get #payloadLeftBytes(): number {
+    return this.#frame.length - this.#offset;
   }
 }
 
 /** Consecutive pieces of the payload of one message; they fill it exactly. */
 export class PayloadPieces {
   readonly #bytes: Uint8Array;
-  #offset = 0;
+  #offset: number;
+  readonly #end: number;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, from: number, to: number) {
     this.#bytes = bytes;
+    this.#offset = from;
+    this.#end = to;
   }
 
   next(lengthBytes: number): Uint8Array {
     const from = this.#offset;
-    if (lengthBytes > this.#bytes.length - from) throw new FrameFault("the payload is cut off");
+    if (lengthBytes > this.#end - from) throw new FrameFault("the payload is cut off");
     this.#offset += lengthBytes;
     if (lengthBytes === 0) return emptyBytes;
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + from, lengthBytes);
   }
 
   end(): void {
-    if (this.#offset !== this.#bytes.length) throw new FrameFault("lengths and payload differ");
+    if (this.#offset !== this.#end) throw new FrameFault("lengths and payload differ");
   }
 }

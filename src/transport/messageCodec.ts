@@ -3,7 +3,8 @@ import { LogIndex, MemberId, Term } from "../base/brand.ts";
 import { asBuffer } from "../base/bytes.ts";
 import type { AppendMessage, Message } from "../raft/message.ts";
 import { type Entry, EntryKind, type Membership } from "../raft/types.ts";
-import { FrameFault, type FrameReader } from "./frameReader.ts";
+import { FrameFault } from "./counters.ts";
+import type { FrameReader } from "./frameReader.ts";
 
 /** On the wire: never reuse a number. */
 const Kind = {
