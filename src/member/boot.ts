@@ -58,19 +58,19 @@ export function bootMember(config: MemberConfig, ports: MemberPorts): Member {
 }
 
 function bootRaft(
-  { id, timing, preVote = true, readMode = "readIndex", window }: MemberConfig,
+  { id, timing, preVote = true, readMode = "readIndex", window = {} }: MemberConfig,
   { raftLog, random }: MemberPorts,
   { applied, members }: Applier,
 ): RaftNode {
+  const { maxAppendBytes = appendBytesMax, inflightMax = inflightAppendsMax } = window;
   return new RaftNode(
     {
       id,
       electionTicksMin: timing.electionTicks,
       heartbeatTicks: timing.heartbeatTicks,
-      maxAppendBytes: appendBytesMax,
-      inflightMax: inflightAppendsMax,
+      maxAppendBytes,
+      inflightMax,
       inflightBytesMax,
-      ...window,
       uncommittedBytesMax,
       preVote,
       checkQuorum: true,

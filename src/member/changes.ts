@@ -248,7 +248,9 @@ export class Changes {
     const peers = new Map(raft.peers().map((peer) => [peer.id, peer]));
     const { lastIndex } = raft.status();
     return {
-      ...{ self, policy, members: roster.list() },
+      self,
+      policy,
+      members: roster.list(),
       isRemoved: (id) => roster.isRemoved(id),
       isActive: (id) =>
         id === self ||

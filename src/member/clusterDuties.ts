@@ -51,13 +51,30 @@ export class ClusterDuties {
     const policy = { ...defaultChangePolicy, ...config.changePolicy };
     const births = parts.births ?? new Map<MemberId, number>();
     const roster = new Roster({ self, raft, applier: parts.applier, given, births });
-    const shared = { self, raft, roster, waitTicksMax };
     this.roster = roster;
     this.#isLeader = () => raft.role === "leader";
     this.#tally = tally;
-    this.changes = new Changes({ ...shared, incarnation, timing, policy, send, tally });
-    this.transfers = new Transfers({ ...shared, silentTicksMax: timing.electionTicks });
-    this.#introduction = new Introduction({ ...shared, given, told: config.told, propose });
+    this.changes = new Changes({
+      self,
+      raft,
+      roster,
+      waitTicksMax,
+      incarnation,
+      timing,
+      policy,
+      send,
+      tally,
+    });
+    const silentTicksMax = timing.electionTicks;
+    this.transfers = new Transfers({ self, raft, waitTicksMax, silentTicksMax });
+    this.#introduction = new Introduction({
+      self,
+      raft,
+      roster,
+      given,
+      told: config.told,
+      propose,
+    });
   }
 
   turn(): void {

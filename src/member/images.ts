@@ -17,6 +17,7 @@ import {
 import { ImageReceiver } from "./imageReceiver.ts";
 import { ImageSender } from "./imageSender.ts";
 import { ImageTally } from "./imageTally.ts";
+import type { MemberConfig, MemberPorts } from "./memberParts.ts";
 import { takeImage } from "./stateImage.ts";
 
 /** Peers that are sent to at once; another waits until raft asks again. */
@@ -30,18 +31,19 @@ const idsPerLife = 2 ** 32;
 const livesApart = 2 ** 20;
 
 export interface ImagesParts {
-  readonly self: MemberId;
-  /** Differs from that of any recent life of this member. */
-  readonly incarnation: number;
   readonly raft: RaftNode;
-  readonly home: StoreHome;
-  readonly link: PeerLink;
-  readonly log: Log;
   readonly tally: ImageTally;
   /** A frame could not be decoded and was dropped. */
   readonly onBadFrame: (from: MemberId) => void;
   /** For what a peer could make this member say again and again. */
   readonly oddities: SeldomLog;
+}
+
+interface AllParts extends ImagesParts {
+  readonly self: MemberId;
+  readonly home: StoreHome;
+  readonly link: PeerLink;
+  readonly log: Log;
   readonly clock: Clock;
   /** Asks for a turn soon. */
   readonly wake: () => void;
@@ -53,7 +55,7 @@ interface Transfer {
 }
 
 export class Images {
-  readonly #parts: ImagesParts;
+  readonly #parts: AllParts;
   readonly #senders = new Map<MemberId, ImageSender>();
   /** Peers for which raft asked for a snapshot in this turn. */
   readonly #wanted = new Set<MemberId>();
@@ -62,9 +64,25 @@ export class Images {
   #lastDone: Transfer | undefined;
   #lastTransfer: number;
 
-  constructor(parts: ImagesParts) {
-    this.#parts = parts;
-    this.#lastTransfer = (parts.incarnation % livesApart) * idsPerLife;
+  /** @param config its incarnation differs from that of any recent life of this member. */
+  constructor(
+    config: Pick<MemberConfig, "id" | "incarnation">,
+    ports: MemberPorts,
+    parts: ImagesParts,
+  ) {
+    this.#parts = {
+      self: config.id,
+      raft: parts.raft,
+      tally: parts.tally,
+      onBadFrame: parts.onBadFrame,
+      oddities: parts.oddities,
+      home: ports.home,
+      link: ports.link,
+      log: ports.log,
+      clock: ports.clock,
+      wake: ports.requestTurn,
+    };
+    this.#lastTransfer = (config.incarnation % livesApart) * idsPerLife;
   }
 
   /** Peers that are sent to. Each of these transfers reads a state of its own. */

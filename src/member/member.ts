@@ -96,20 +96,19 @@ export class Member implements MemberService {
       onOutcome: (commands, ticks) =>
         this.#tally.onOutcome(commands, ticks * config.timing.tickMs, this.#oddities),
     });
-    this.#rounds = new Rounds({
-      ...{ raft: core.raft, pending: this.#pending, propose: this.#propose },
-      ...{ clock: ports.clock, wakeIn: ports.requestTurnIn },
-    });
+    const { clock, requestTurnIn: wakeIn } = ports;
+    const [raft, pending, propose] = [core.raft, this.#pending, this.#propose];
+    this.#rounds = new Rounds({ raft, pending, propose, clock, wakeIn });
     this.#reads = new Reads({
       incarnation: config.incarnation,
       waitTicksMax,
       retryTicks: Math.ceil(readRetryMs / config.timing.tickMs),
     });
-    this.#images = new Images({
-      ...{ self: config.id, incarnation: config.incarnation },
-      ...{ raft: core.raft, home: ports.home, wake: ports.requestTurn },
-      ...{ link: ports.link, log: ports.log, clock: ports.clock, oddities: this.#oddities },
-      ...{ tally: this.#tally.images, onBadFrame: (from) => this.#tally.onBadFrame(from) },
+    this.#images = new Images(config, ports, {
+      raft,
+      oddities: this.#oddities,
+      tally: this.#tally.images,
+      onBadFrame: (from) => this.#tally.onBadFrame(from),
     });
     this.#compaction = new LogCompaction({
       raft: core.raft,
@@ -136,7 +135,7 @@ export class Member implements MemberService {
     this.#hub = core.hub;
     this.#leaderLoss = new LeaderLoss(config.timing);
     this.#cluster = new ClusterDuties(config, {
-      ...{ raft: core.raft, applier: core.applier, waitTicksMax },
+      ...{ raft, applier: core.applier, waitTicksMax },
       ...{ births: ports.births, tally: this.#tally },
       send: (to, frame) => ports.link.send(to, frame),
       propose: (kind, body, completion) => this.propose(kind, body, completion),

@@ -181,9 +181,4 @@ export class Core {
   sendAfterPersist(message: Message): void {
     this.outbox.afterPersist.push(message);
   }
-
-  /** An answer to `from` in the present term. */
-  replyTo(from: MemberId): { readonly from: MemberId; readonly to: MemberId; readonly term: Term } {
-    return { from: this.id, to: from, term: this.term };
-  }
 }

@@ -119,7 +119,14 @@ export function onVote(core: Core, message: VoteMessage): void {
 
 /** A candidate of an older term learns the present one; silence could lock it out for good. */
 export function refuseStaleVote(core: Core, { from, pre }: VoteMessage): void {
-  core.sendAfterPersist({ kind: "voteReply", ...core.replyTo(from), pre, granted: false });
+  core.sendAfterPersist({
+    kind: "voteReply",
+    from: core.id,
+    to: from,
+    term: core.term,
+    pre,
+    granted: false,
+  });
 }
 
 export function onVoteReply(core: Core, message: VoteReplyMessage): void {

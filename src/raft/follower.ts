@@ -82,13 +82,15 @@ function accept(core: Core, to: MemberId, index: LogIndex): void {
     if (last.index >= index) return;
     waiting.pop();
   }
-  const none = { hintIndex: LogIndex(0), hintTerm: Term(0) };
   core.sendAfterPersist({
     kind: "appendReply",
-    ...core.replyTo(to),
+    from: core.id,
+    to,
+    term: core.term,
     rejected: false,
     index,
-    ...none,
+    hintIndex: LogIndex(0),
+    hintTerm: Term(0),
   });
 }
 
@@ -100,7 +102,9 @@ function reject(core: Core, { from, prevIndex, prevTerm }: AppendMessage): void 
   const hint = core.log.lastAtOrBelow({ index: prevIndex, term: prevTerm });
   core.sendAfterPersist({
     kind: "appendReply",
-    ...core.replyTo(from),
+    from: core.id,
+    to: from,
+    term: core.term,
     rejected: true,
     index: prevIndex,
     hintIndex: hint.index,
@@ -113,7 +117,7 @@ export function onHeartbeat(core: Core, { from, commit, readId }: HeartbeatMessa
   // The leader names no more than we acknowledged; one that names more is wrong about this log.
   if (core.refill !== undefined) heedCommit(core, from, commit);
   else if (commit <= core.log.last) core.log.commitTo(commit);
-  core.send({ kind: "heartbeatReply", ...core.replyTo(from), readId });
+  core.send({ kind: "heartbeatReply", from: core.id, to: from, term: core.term, readId });
 }
 
 /**
@@ -136,7 +140,9 @@ export function onSnapshot(core: Core, { from, meta }: SnapshotMessage): void {
 export function refuseStaleLeader(core: Core, from: MemberId): void {
   core.sendAfterPersist({
     kind: "appendReply",
-    ...core.replyTo(from),
+    from: core.id,
+    to: from,
+    term: core.term,
     rejected: true,
     index: LogIndex(0),
     hintIndex: LogIndex(0),

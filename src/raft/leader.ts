@@ -167,7 +167,7 @@ function broadcastHeartbeat(core: Core, leadership: Leadership): void {
   const readId = core.rounds.waiting ? core.rounds.lastId : 0;
   for (const peer of leadership.peers.values()) {
     const commit = LogIndex(Math.min(core.log.commit, peer.match));
-    core.send({ kind: "heartbeat", ...core.replyTo(peer.id), commit, readId });
+    core.send({ kind: "heartbeat", from: core.id, to: peer.id, term: core.term, commit, readId });
     peer.told(commit);
   }
 }
@@ -197,11 +197,20 @@ function sendAppend(core: Core, peer: Progress, { to }: { to: LogIndex }): boole
     sendSnapshot(core, peer);
     return false;
   }
-  const from = peer.next;
-  const entries =
-    from < to ? log.entries({ from, to, bytesMax: config.maxAppendBytes }) : noEntries;
+  const { next } = peer;
+  const bytesMax = config.maxAppendBytes;
+  const entries = next < to ? log.entries({ from: next, to, bytesMax }) : noEntries;
   const { commit } = log;
-  core.send({ kind: "append", ...core.replyTo(peer.id), prevIndex, prevTerm, commit, entries });
+  core.send({
+    kind: "append",
+    from: core.id,
+    to: peer.id,
+    term: core.term,
+    prevIndex,
+    prevTerm,
+    commit,
+    entries,
+  });
   peer.sent({ count: entries.length, bytes: dataBytes(entries), commit });
   return true;
 }
@@ -214,7 +223,8 @@ function sendSnapshot(core: Core, peer: Progress): void {
   const term = log.term(index);
   // A peer that is silent would only block its lane.
   if (!peer.active || term === undefined || membership === undefined) return;
-  core.send({ kind: "snapshot", ...core.replyTo(peer.id), meta: { index, term, membership } });
+  const meta = { index, term, membership };
+  core.send({ kind: "snapshot", from: core.id, to: peer.id, term: core.term, meta });
   peer.snapshotSent(index);
 }
 

@@ -59,6 +59,14 @@ function settle(core: Core, leadership: Leadership): void {
 function answer(core: Core, requests: readonly ReadRequest[], index: LogIndex): void {
   for (const { from, requestId } of requests) {
     if (from === core.id) core.outbox.readStates.push({ requestId, index });
-    else core.send({ kind: "readIndexReply", ...core.replyTo(from), requestId, index });
+    else
+      core.send({
+        kind: "readIndexReply",
+        from: core.id,
+        to: from,
+        term: core.term,
+        requestId,
+        index,
+      });
   }
 }

@@ -34,7 +34,9 @@ export function heedCommit(core: Core, from: MemberId, commit: LogIndex): void {
   if (commit <= log.commit || commit <= core.acceptedIndex) return;
   core.sendAfterPersist({
     kind: "appendReply",
-    ...core.replyTo(from),
+    from: core.id,
+    to: from,
+    term: core.term,
     rejected: true,
     index: commit,
     hintIndex: log.commit,

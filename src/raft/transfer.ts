@@ -24,7 +24,7 @@ export function continueTransfer(core: Core, leadership: Leadership, peer: Progr
 /** Tells `peer` to campaign now; from here on other members ignore their leases for it. */
 export function abdicate(core: Core, leadership: Leadership, peer: Progress): void {
   leadership.leaseBroken = true;
-  core.send({ kind: "timeoutNow", ...core.replyTo(peer.id) });
+  core.send({ kind: "timeoutNow", from: core.id, to: peer.id, term: core.term });
 }
 
 /** Nobody takes over any more. */

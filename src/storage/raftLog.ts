@@ -193,10 +193,12 @@ export class DiskRaftLog implements RaftLog {
 
   #summaryWith(entries: readonly Entry[]): LogSummary {
     const summary = this.#state.summary();
-    const last = entries.at(-1);
-    if (last === undefined) return summary;
+    const newest = entries.at(-1);
+    if (newest === undefined) return summary;
     const { refill } = this.#state;
-    return { ...summary, last: refill === undefined ? last : higherFloor(last, refill) };
+    const { term, vote, isRefilling } = summary;
+    const last = refill === undefined ? newest : higherFloor(newest, refill);
+    return { term, vote, last, isRefilling };
   }
 
   // A vote that the disk lost could be given again. One sector that goes bad, or one write that goes

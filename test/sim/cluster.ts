@@ -74,7 +74,11 @@ export class SimCluster {
     });
     this.#network = new Network(
       {
-        ...{ queue, random, trace, sites, odds: odds.network },
+        queue,
+        random,
+        trace,
+        sites,
+        odds: odds.network,
         onSend: (from, to, bytes) => this.judges.onSend(from, to, bytes),
         deliver: (from, to, bytes) => this.#memberOf(to).receive(from, bytes),
       },
@@ -148,7 +152,12 @@ export class SimCluster {
     const { judges } = this;
     const disk = new SimDisk(
       {
-        ...{ id, queue, random, sites, durable, odds: odds.disk },
+        id,
+        queue,
+        random,
+        sites,
+        durable,
+        odds: odds.disk,
         later: (delayUs, run) => member.later(delayUs, run),
         onSave: (write, log) => judges.onSave(id, write, log),
         mayHarm: () => this.#mayHarm(id),

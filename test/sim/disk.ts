@@ -161,7 +161,9 @@ export class SimDisk {
   #newStore(membership: Membership): LogStore {
     const { id, random, later, odds } = this.#parts;
     const parts = {
-      ...{ id, membership, random },
+      id,
+      membership,
+      random,
       whenSynced: (complete: () => void) => later(this.#syncDelayUs(), complete),
       defer: (run: () => void) => later(0, run),
     };

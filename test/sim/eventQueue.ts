@@ -5,10 +5,18 @@ import { check } from "./violation.ts";
 /** Events of one instant; more and the members keep one another busy without time passing. */
 const instantStepsMax = 1_000_000;
 
+/** May be gone, or asleep, when its event is due. */
+export interface EventOwner {
+  onDue(life: number, run: () => void): void;
+}
+
 interface Event {
   readonly atUs: number;
   readonly number: number;
   readonly run: () => void;
+  /** Whose event it is, and of which life. */
+  readonly owner: EventOwner | undefined;
+  readonly life: number;
 }
 
 const isBefore = (a: Event, b: Event): boolean =>
@@ -36,7 +44,15 @@ export class EventQueue {
   /** @param delayUs a whole number from 0. Equal times run in the order of these calls. */
   after(delayUs: number, run: () => void): void {
     this.#number++;
-    this.#push({ atUs: this.#nowUs + delayUs, number: this.#number, run });
+    const atUs = this.#nowUs + delayUs;
+    this.#push({ atUs, number: this.#number, run, owner: undefined, life: 0 });
+  }
+
+  /** The same, for the owner to run it. */
+  afterOf(owner: EventOwner, life: number, due: { delayUs: number; run: () => void }): void {
+    this.#number++;
+    const atUs = this.#nowUs + due.delayUs;
+    this.#push({ atUs, number: this.#number, run: due.run, owner, life });
   }
 
   /** Runs everything that is due before `atUs`, which is then the time. */
@@ -49,7 +65,8 @@ export class EventQueue {
       const { number } = next;
       const isLively = this.#steps - this.#instantFrom <= instantStepsMax;
       check(isLively, "progress", () => `event ${number}: time stands still`);
-      next.run();
+      if (next.owner === undefined) next.run();
+      else next.owner.onDue(next.life, next.run);
     }
     this.#nowUs = atUs;
   }

@@ -76,7 +76,9 @@ export class LeaseClient {
       key: Buffer.from(lease.key, "latin1"),
       value: emptyBytes,
       lease: lease.id,
-      ...{ prevKv: false, ignoreValue: false, ignoreLease: false },
+      prevKv: false,
+      ignoreValue: false,
+      ignoreLease: false,
     }).slice();
     this.#propose(CommandKind.put, body, {
       onOutcome: () => this.#world.sites.count("lease.attach"),

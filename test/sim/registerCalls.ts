@@ -16,8 +16,8 @@ export function checkRegisters(
   keys: readonly string[],
   revisionOf?: (op: Operation) => number | undefined,
 ): void {
-  const byKey = new Map<string, RegisterCall[]>();
   const storeCalls: StoreCall[] = [];
+  const counted: [Operation, readonly (readonly [string, Part])[]][] = [];
   for (const op of operations) {
     if (op.state === "failed" || op.state === "open") continue;
     const parts = partsOf(op, keys);
@@ -25,17 +25,27 @@ export function checkRegisters(
     const revision = op.state === "done" ? op.revision : made;
     if (revision !== undefined && parts.length > 0)
       storeCalls.push({ op, revision, madeRevision: made !== undefined, ...effectsOf(parts) });
+    counted.push([op, parts]);
+  }
+  const fault = revisionOf === undefined ? "no revisions" : orderFault(storeCalls);
+  if (fault === undefined) return;
+  for (const [key, calls] of callsByKey(counted)) checkRegister(key, calls);
+  if (revisionOf !== undefined)
+    throw new Violation("registers", `no order explains all keys together: ${fault}`);
+}
+
+function callsByKey(
+  counted: readonly (readonly [Operation, readonly (readonly [string, Part])[]])[],
+): ReadonlyMap<string, readonly RegisterCall[]> {
+  const byKey = new Map<string, RegisterCall[]>();
+  for (const [op, parts] of counted) {
     for (const [key, part] of parts) {
       const calls = byKey.get(key) ?? [];
       calls.push({ op, callUs: op.callUs, returnUs: op.returnUs, ...part });
       byKey.set(key, calls);
     }
   }
-  const fault = revisionOf === undefined ? "no revisions" : orderFault(storeCalls);
-  if (fault === undefined) return;
-  for (const [key, calls] of byKey) checkRegister(key, calls);
-  if (revisionOf !== undefined)
-    throw new Violation("registers", `no order explains all keys together: ${fault}`);
+  return byKey;
 }
 
 function effectsOf(
@@ -67,7 +77,10 @@ function partsOf(op: Operation, keys: readonly string[]): readonly (readonly [st
     case "pair":
       return action.keys.map((key) => [key, wrote(action.value)] as const);
     case "swap": {
-      const swapped = { found: { value: guardedValue(action.guard) }, ...wrote(action.value) };
+      const swapped = {
+        found: { value: guardedValue(action.guard) },
+        wrote: { value: action.value },
+      };
       return [[action.key, state === "done" && !op.swapped ? found(action.key) : swapped]];
     }
     case "get":

@@ -78,15 +78,15 @@ export class Requests {
 }
 
 export function rangeRequest(key: string, revision = 0): RangeRequest {
-  return { ...wholeRange, key: bytesOf(key), rangeEnd: emptyBytes, revision };
+  return rangeOf(bytesOf(key), emptyBytes, revision);
 }
 
-/** All keys of the load, ascending. */
-const wholeRange: RangeRequest = {
-  key: bytesOf(keysFrom),
-  rangeEnd: bytesOf(keysTo),
+/** Spelled out, here and below: an object with a spread in it has a shape of its own, which is slow. */
+const rangeOf = (key: Uint8Array, rangeEnd: Uint8Array, revision: number): RangeRequest => ({
+  key,
+  rangeEnd,
   limit: 0,
-  revision: 0,
+  revision,
   sortOrder: 0,
   sortTarget: 0,
   serializable: false,
@@ -96,18 +96,21 @@ const wholeRange: RangeRequest = {
   maxModRevision: 0,
   minCreateRevision: 0,
   maxCreateRevision: 0,
-};
+});
+
+/** All keys of the load, ascending. */
+const wholeRange = rangeOf(bytesOf(keysFrom), bytesOf(keysTo), 0);
 
 export function listRequest(): RangeRequest {
   return wholeRange;
 }
 
-function putRequest(key: string, value: string): PutRequest {
+function putRequest(key: string, value: string, prevKv = true): PutRequest {
   return {
     key: bytesOf(key),
     value: bytesOf(value),
     lease: noLease,
-    prevKv: true,
+    prevKv,
     ignoreValue: false,
     ignoreLease: false,
   };
@@ -115,7 +118,7 @@ function putRequest(key: string, value: string): PutRequest {
 
 const putOp = (key: string, value: string): RequestOp => ({
   kind: "put",
-  request: { ...putRequest(key, value), prevKv: false },
+  request: putRequest(key, value, false),
 });
 
 const clearOp = (): RequestOp => ({
@@ -124,19 +127,17 @@ const clearOp = (): RequestOp => ({
 });
 
 function compareOf(key: string, guard: Guard): Compare {
-  const base = { result: CompareResult.equal, key: bytesOf(key), rangeEnd: emptyBytes };
+  const [target, operand] = operandOf(guard);
+  return { result: CompareResult.equal, target, key: bytesOf(key), rangeEnd: emptyBytes, operand };
+}
+
+function operandOf(guard: Guard): readonly [number, Compare["operand"]] {
   switch (guard.kind) {
-    case "value": {
-      const operand = { kind: "value", value: bytesOf(guard.value) } as const;
-      return { ...base, target: CompareTarget.value, operand };
-    }
+    case "value":
+      return [CompareTarget.value, { kind: "value", value: bytesOf(guard.value) }];
     case "mod":
-      return {
-        ...base,
-        target: CompareTarget.mod,
-        operand: { kind: "mod", value: guard.revision },
-      };
+      return [CompareTarget.mod, { kind: "mod", value: guard.revision }];
     case "absent":
-      return { ...base, target: CompareTarget.create, operand: { kind: "create", value: 0 } };
+      return [CompareTarget.create, { kind: "create", value: 0 }];
   }
 }

@@ -12,7 +12,7 @@ import type { MemberInfo, MemberService } from "../../src/member/service.ts";
 import type { RaftLog } from "../../src/storage/log.ts";
 import type { SimDisk } from "./disk.ts";
 import type { Doubles } from "./doubles.ts";
-import type { EventQueue } from "./eventQueue.ts";
+import type { EventOwner, EventQueue } from "./eventQueue.ts";
 import type { Judges } from "./judges.ts";
 import type { Network } from "./network.ts";
 import type { Odds } from "./odds.ts";
@@ -53,10 +53,12 @@ interface Life {
   readonly service: MemberService;
   applier: Applier;
   readonly log: RaftLog;
+  /** One function for all of its turns. */
+  readonly turn: () => void;
   turnDue: boolean;
 }
 
-export class SimMember {
+export class SimMember implements EventOwner {
   readonly id: MemberId;
   readonly disk: SimDisk;
   readonly clock: SimClock;
@@ -69,6 +71,11 @@ export class SimMember {
   #pausedUntilUs = 0;
   #ticks = 0;
   #isOut = false;
+  readonly #tick = (): void => {
+    this.#tickLater();
+    this.#ticks++;
+    this.handle({ kind: "tick" });
+  };
 
   constructor(world: World, parts: SimMemberParts) {
     this.id = parts.id;
@@ -98,7 +105,7 @@ export class SimMember {
 
   start(): void {
     if (this.#life !== undefined || this.#isOut) return;
-    const { judges, network, disk, given } = this.#parts;
+    const { judges, network, disk } = this.#parts;
     const { trace, doubles, random } = this.#world;
     this.#incarnation++;
     this.#lifeNumber++;
@@ -106,45 +113,48 @@ export class SimMember {
     const raftLog = doubles.log?.(log, (us, run) => this.later(us, run)) ?? log;
     const link = network.linkOf(this.id);
     let applier: Applier | undefined;
-    const member = bootMember(
-      {
-        clusterId: 9n,
-        id: this.id,
-        incarnation: this.#incarnation,
-        timing: defaultTiming,
-        members: given(),
-        ...duties(this.id, this.#world.odds),
-        recentBytesMax: this.#world.odds.recentBytesMax,
-        watchProgressMs,
-        leaseCheckpointSec: this.#world.odds.leaseCheckpointSec,
-        ...raftOf(this.#world),
-        ...compactionOf(this.#world.odds),
+    const member = bootMember(this.#config(), {
+      clock: this.clock,
+      random,
+      log: silentLog,
+      link: doubles.link?.(link, this.id) ?? link,
+      raftLog,
+      home: doubles.engine === undefined ? home : homeWith(home, doubles.engine),
+      requestTurn: () => this.#requestTurn(),
+      onState: (state) => {
+        applier = state;
+        if (this.#life !== undefined) this.#onState(this.#life, state);
       },
-      {
-        clock: this.clock,
-        random,
-        log: silentLog,
-        link: doubles.link?.(link, this.id) ?? link,
-        raftLog,
-        home: doubles.engine === undefined ? home : homeWith(home, doubles.engine),
-        requestTurn: () => this.#requestTurn(),
-        onState: (state) => {
-          applier = state;
-          if (this.#life !== undefined) this.#onState(this.#life, state);
-        },
-        fail: (error) => this.#onFail(error),
-        onRemoved: () => this.#onRemoved(),
-        onLinks: (members) => {
-          for (const { id } of members) this.#parts.onNamed(id);
-        },
+      fail: (error) => this.#onFail(error),
+      onRemoved: () => this.#onRemoved(),
+      onLinks: (members) => {
+        for (const { id } of members) this.#parts.onNamed(id);
       },
-    );
+    });
     if (applier === undefined) throw new Mistake("a member has a state");
     const service = doubles.service?.(member) ?? member;
-    this.#life = { member, service, applier, log, turnDue: false };
+    const turn = (): void => this.#turn(life);
+    const life: Life = { member, service, applier, log, turn, turnDue: false };
+    this.#life = life;
     if (trace.on) trace.line(`m${this.id} starts, life ${this.#incarnation} at ${applier.applied}`);
     judges.onStart(this.id, applier);
     this.#tickLater();
+  }
+
+  /** Assigned, not spread: so that all members have one shape, and the code that reads them one path. */
+  #config(): MemberConfig {
+    const { odds } = this.#world;
+    const config = {
+      clusterId: 9n,
+      id: this.id,
+      incarnation: this.#incarnation,
+      timing: defaultTiming,
+      members: this.#parts.given(),
+      recentBytesMax: odds.recentBytesMax,
+      watchProgressMs,
+      leaseCheckpointSec: odds.leaseCheckpointSec,
+    };
+    return Object.assign(config, raftOf(this.#world), duties(this.id, odds), compactionOf(odds));
   }
 
   /** The member is gone at once. */
@@ -176,7 +186,11 @@ export class SimMember {
   }
 
   handle(event: MemberEvent): void {
-    this.run((member) => member.handle(event));
+    try {
+      this.#life?.member.handle(event);
+    } catch (error) {
+      this.#onThrown(error);
+    }
   }
 
   receive(from: MemberId, bytes: Uint8Array): void {
@@ -194,13 +208,14 @@ export class SimMember {
 
   /** After a time, in this life, when the member is awake. */
   later(delayUs: number, run: () => void): void {
-    const { queue } = this.#world;
-    const life = this.#lifeNumber;
-    queue.after(delayUs, () => {
-      if (life !== this.#lifeNumber) return;
-      if (queue.nowUs < this.#pausedUntilUs) this.later(this.#pausedUntilUs - queue.nowUs, run);
-      else this.run(run);
-    });
+    this.#world.queue.afterOf(this, this.#lifeNumber, { delayUs, run });
+  }
+
+  onDue(life: number, run: () => void): void {
+    if (life !== this.#lifeNumber) return;
+    const sleepUs = this.#pausedUntilUs - this.#world.queue.nowUs;
+    if (sleepUs > 0) this.later(sleepUs, run);
+    else this.run(run);
   }
 
   /** Runs code of the member: it may die of it, but it may not make a mistake. */
@@ -210,10 +225,14 @@ export class SimMember {
     try {
       act(life.member, life.service);
     } catch (error) {
-      if (error instanceof CrashSignal) this.#die(error.message);
-      else if (error instanceof Violation) throw error;
-      else throw new Violation("member", `m${this.id} throws ${String(error)}`, { cause: error });
+      this.#onThrown(error);
     }
+  }
+
+  #onThrown(error: unknown): void {
+    if (error instanceof CrashSignal) this.#die(error.message);
+    else if (error instanceof Violation) throw error;
+    else throw new Violation("member", `m${this.id} throws ${String(error)}`, { cause: error });
   }
 
   /** Whatever a crash leaves on a disk that keeps its word, the log must be able to go on from. */
@@ -262,12 +281,14 @@ export class SimMember {
     if (life === undefined || life.turnDue) return;
     life.turnDue = true;
     const { random, odds } = this.#world;
-    this.later(random.integer(odds.turnUsMax), () => {
-      life.turnDue = false;
-      life.member.turn();
-      if (this.disk.hasFailed) return;
-      this.#parts.judges.afterTurn(life.member.status(), life.log, life.applier);
-    });
+    this.later(random.integer(odds.turnUsMax), life.turn);
+  }
+
+  #turn(life: Life): void {
+    life.turnDue = false;
+    life.member.turn();
+    if (this.disk.hasFailed) return;
+    this.#parts.judges.afterTurn(life.member.status(), life.log, life.applier);
   }
 
   /** A snapshot was taken over. */
@@ -280,11 +301,7 @@ export class SimMember {
   }
 
   #tickLater(): void {
-    this.later(this.clock.trueUs(defaultTiming.tickMs * 1000), () => {
-      this.#tickLater();
-      this.#ticks++;
-      this.handle({ kind: "tick" });
-    });
+    this.later(this.clock.trueUs(defaultTiming.tickMs * 1000), this.#tick);
   }
 }
 

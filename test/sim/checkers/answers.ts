@@ -7,7 +7,6 @@
 // one that had returned when it was called. `floor` is stricter than that: it is the highest revision
 // that any member had applied at the call, whether or not a client had heard of it.
 import type { RangeResult, TxnResult } from "../../../src/apply/outcome.ts";
-import { asBuffer } from "../../../src/base/bytes.ts";
 import { describeOperation, type Guard, keysFrom, keysTo, type Operation } from "../operation.ts";
 import { check, Violation } from "../violation.ts";
 import { type History, type Pair, pairOfRow } from "./history.ts";
@@ -158,7 +157,7 @@ export class Answers {
     revision: number,
   ): string | undefined {
     const want = this.#history.at(key, revision);
-    const found = row === undefined ? undefined : pairOfRow(asBuffer(row));
+    const found = row === undefined ? undefined : pairOfRow(row);
     check(
       found === undefined ? want === undefined : found.key === key && isSamePair(found.pair, want),
       name,

@@ -2,7 +2,7 @@
 // member, in every life, must tell the same. Whatever clients see is judged against it.
 
 import { type MemberId, Revision } from "../../../src/base/brand.ts";
-import { asBuffer } from "../../../src/base/bytes.ts";
+import { equalBytes, toLatin1 } from "../../../src/base/bytes.ts";
 import type { Change } from "../../../src/mvcc/state.ts";
 import { decodeKeyValue } from "../../../src/proto/keyValue.ts";
 import { Malformed } from "../../../src/proto/reader.ts";
@@ -108,7 +108,7 @@ export class History {
   }
 
   #take(revision: number, changes: readonly Change[]): void {
-    this.#changes.push(changes.map((change) => ({ ...change, row: change.row.slice() })));
+    this.#changes.push(changes.map(({ kind, key, row }) => ({ kind, key, row: row.slice() })));
     const applied = changes.map((change) => ({ key: change.key, pair: this.#pairOf(change) }));
     for (const { key, pair } of applied) {
       check(
@@ -152,7 +152,7 @@ export class History {
 }
 
 function isSameChange(a: Change, b: Change | undefined): boolean {
-  return b !== undefined && a.kind === b.kind && a.key === b.key && asBuffer(a.row).equals(b.row);
+  return b !== undefined && a.kind === b.kind && a.key === b.key && equalBytes(a.row, b.row);
 }
 
 /** @throws {Violation} for bytes that are no pair. */
@@ -160,6 +160,6 @@ export function pairOfRow(row: Uint8Array): { readonly key: string; readonly pai
   const kv = decodeKeyValue(row);
   if (kv instanceof Malformed) throw new Violation(name, `a row that is no pair: ${kv.why}`);
   const { createRevision: created, modRevision: modified, version } = kv;
-  const value = asBuffer(kv.value).toString("latin1");
-  return { key: asBuffer(kv.key).toString("latin1"), pair: { value, created, modified, version } };
+  const value = toLatin1(kv.value);
+  return { key: toLatin1(kv.key), pair: { value, created, modified, version } };
 }

@@ -2,7 +2,7 @@
 // looked at when it is saved: that the one before it agrees makes the rest follow by induction.
 
 import { LogIndex, type MemberId, type Term } from "../../../src/base/brand.ts";
-import { asBuffer } from "../../../src/base/bytes.ts";
+import { equalBytes } from "../../../src/base/bytes.ts";
 import type { Entry } from "../../../src/raft/types.ts";
 import type { LogWrite, RaftLog } from "../../../src/storage/log.ts";
 import { check } from "../violation.ts";
@@ -43,5 +43,5 @@ export class LogMatching {
 
 /** Same index and term are given. */
 export function isSame(a: Entry, b: Entry): boolean {
-  return a === b || (a.kind === b.kind && asBuffer(a.data).equals(asBuffer(b.data)));
+  return a === b || (a.kind === b.kind && equalBytes(a.data, b.data));
 }

@@ -1,7 +1,7 @@
 // A watcher is told of every change that it asked for: in order, each once, all of a revision together,
 // with the pair as it became and, on request, as it was before. Where it goes on after a loss of its
 // stream nothing is missing and nothing comes again. Progress and compactions are promises as well.
-import { asBuffer } from "../../../src/base/bytes.ts";
+import { toLatin1 } from "../../../src/base/bytes.ts";
 import type { KeyValue } from "../../../src/proto/kv.ts";
 import { EventType, type WatchEventMessage } from "../../../src/proto/watch.ts";
 import { check } from "../violation.ts";
@@ -145,7 +145,7 @@ export class WatchView {
   }
 
   #isTrue({ type, kv }: WatchEventMessage, { key, pair }: AppliedChange, at: number): boolean {
-    if (kv === undefined || textOf(kv.key) !== key || kv.modRevision !== at) return false;
+    if (kv === undefined || toLatin1(kv.key) !== key || kv.modRevision !== at) return false;
     if (pair === undefined) return type === EventType.delete && kv.value.length === 0;
     return type === EventType.put && isPair(kv, pair);
   }
@@ -154,7 +154,7 @@ export class WatchView {
   #isPreviousTrue({ prevKv }: WatchEventMessage, key: string, at: number): boolean {
     const before = this.watched.prevKv ? this.#judge.history.at(key, at - 1) : undefined;
     if (prevKv === undefined) return before === undefined || at - 1 < this.#judge.compacted;
-    return before !== undefined && textOf(prevKv.key) === key && isPair(prevKv, before);
+    return before !== undefined && toLatin1(prevKv.key) === key && isPair(prevKv, before);
   }
 
   #check(condition: boolean, message: () => string): void {
@@ -162,7 +162,6 @@ export class WatchView {
   }
 }
 
-const textOf = (bytes: Uint8Array): string => asBuffer(bytes).toString("latin1");
 const revisionOf = (event: WatchEventMessage | undefined): number => event?.kv?.modRevision ?? 0;
 
 function isPair(kv: KeyValue, { value, created, modified, version }: Pair): boolean {
@@ -170,12 +169,12 @@ function isPair(kv: KeyValue, { value, created, modified, version }: Pair): bool
     kv.createRevision === created &&
     kv.modRevision === modified &&
     kv.version === version &&
-    textOf(kv.value) === value
+    toLatin1(kv.value) === value
   );
 }
 
 const describeEvent = (event: WatchEventMessage | undefined): string =>
   event?.kv === undefined
     ? "nothing"
-    : `${event.type === EventType.put ? "put" : "delete"} ${textOf(event.kv.key)} at ` +
+    : `${event.type === EventType.put ? "put" : "delete"} ${toLatin1(event.kv.key)} at ` +
       `${event.kv.modRevision} (before: ${event.prevKv?.modRevision ?? "nothing"})`;

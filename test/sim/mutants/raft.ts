@@ -114,11 +114,15 @@ const replication: readonly Mutant[] = [
     file: "src/raft/follower.ts",
     find: `  core.sendAfterPersist({
     kind: "appendReply",
-    ...core.replyTo(to),
+    from: core.id,
+    to,
+    term: core.term,
     rejected: false,`,
     replace: `  core.send({
     kind: "appendReply",
-    ...core.replyTo(to),
+    from: core.id,
+    to,
+    term: core.term,
     rejected: false,`,
   },
   {
