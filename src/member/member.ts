@@ -210,6 +210,9 @@ export class Member implements MemberService {
   /** Everything that the events of this turn asked for: one batch, one quorum round, one frame a peer. */
   turn(): void {
     if (this.#stopped) return;
+    // A thread that stood still has counted too few ticks to know that its lease is over.
+    if (this.#config.readMode === "lease")
+      this.#raft.timeIs(this.#ports.clock.nowMs() / this.#config.timing.tickMs);
     this.#leases.turn();
     this.#reads.askTurn(this.#askReadIndex);
     this.#cluster.turn();

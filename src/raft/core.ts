@@ -79,6 +79,8 @@ export class Core {
   readonly promisedAtBoot: boolean;
   /** Ticks since boot. */
   now = 0;
+  /** The same by the clock, where the owner tells it: a thread that stood still counts too few ticks. */
+  time: number | undefined;
   electionElapsed = 0;
   heartbeatElapsed = 0;
   /** This time's patience, in [electionTicksMin, 2 * electionTicksMin). */

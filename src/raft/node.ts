@@ -136,6 +136,14 @@ export class RaftNode {
     tickElection(core);
   }
 
+  /**
+   * What time it is by a steady clock, in ticks from any beginning: leases are judged by it from then on,
+   * by the ticks counted without it. To be told before each `ready`.
+   */
+  timeIs(ticks: number): void {
+    this.#core.time = ticks;
+  }
+
   /** A message of a peer; what makes no sense is ignored. */
   step(message: Message): void {
     step(this.#core, message);

@@ -21,10 +21,12 @@ export function openReadRound(core: Core, leadership: Leadership): boolean {
     answer(core, rounds.takeGathered(), log.commit);
     if (!leadership.heartbeatDue) return false;
   }
-  rounds.open({ index: log.commit, tick: core.now });
+  rounds.open({ index: log.commit, tick: timeOf(core) });
   settle(core, leadership);
   return rounds.waiting;
 }
+
+const timeOf = ({ time, now }: Core): number => time ?? now;
 
 /**
  * Followers that answered a round keep other candidates out for `electionTicksMin` of their ticks
@@ -32,7 +34,7 @@ export function openReadRound(core: Core, leadership: Leadership): boolean {
  */
 function leaseHolds(core: Core, { leaseTick, leaseBroken }: Leadership): boolean {
   if (core.config.readMode !== "lease" || leaseBroken) return false;
-  return core.now - leaseTick <= core.config.electionTicksMin - 2;
+  return timeOf(core) - leaseTick <= core.config.electionTicksMin - 2;
 }
 
 /** A peer has answered the heartbeat of round `readId`. */

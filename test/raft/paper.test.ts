@@ -379,6 +379,26 @@ test("thesis 6.4.1: a lease answers reads without a round, and ends with silence
   assert.deepEqual(readsOf(stage), [], "nine ticks are too many");
 });
 
+test("thesis 6.4.1: a lease ends by the clock, although its thread stood still and counted no ticks", () => {
+  const stage = stageOf(3, [], { checkQuorum: true, readMode: "lease" });
+  stage.act(one, ({ node }) => node.timeIs(100));
+  stage.elect(one);
+  stage.tick([one], 1);
+  stage.settle();
+  stage.tell();
+  stage.cut([one]);
+  stage.act(one, ({ node }) => {
+    node.timeIs(108);
+    node.readIndex(1);
+  });
+  assert.deepEqual(stage.tell(), ["1 read 1 at 1"], "eight of ten ticks are over");
+  stage.act(one, ({ node }) => {
+    node.timeIs(108.5);
+    node.readIndex(2);
+  });
+  assert.deepEqual(readsOf(stage), [], "others may have been elected meanwhile");
+});
+
 test("thesis 6.4.1: a restarted follower keeps the promise that its leader's lease rests on", () => {
   const lease = { checkQuorum: true, readMode: "lease" as const };
   const stage = stageOf(3, [], lease);

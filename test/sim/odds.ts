@@ -138,10 +138,10 @@ export function agreed(odds: Odds): Odds {
     ...odds,
     // Which minority may be harmed is not decided while the members change.
     disk: operator.gapUs === 0 ? disk : { ...disk, harm: 0 },
-    // A lease trusts the ticks of all: that they keep pace, and that nobody campaigns before its time.
+    // A lease trusts the clocks of all: that they keep pace, and that nobody campaigns before its time.
     ...(leaseReads > 0 && {
       driftMax: Math.min(driftMax, leaseDriftMax),
-      faults: { ...faults, weights: { ...weights, pause: 0, campaign: 0 } },
+      faults: { ...faults, weights: { ...weights, campaign: 0 } },
     }),
   };
 }

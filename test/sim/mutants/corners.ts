@@ -54,6 +54,16 @@ export const leased: Focus = {
   },
 };
 
+/** Reads by lease, and members that stand still for longer than a lease lasts. */
+export const leasedAndPaused: Focus = {
+  ...leased,
+  faults: {
+    ...leased.faults,
+    pauseUsMax: 3_000_000,
+    weights: only({ pause: 6, isolateLeader: 1 }),
+  },
+};
+
 /** Leaders with an end of the log that nobody else has, and others that are elected meanwhile. */
 export const ownTails: Focus = {
   ...noChanges,

@@ -28,6 +28,7 @@ export const foundAt: Readonly<Record<string, number>> = {
   "a fresh leader answers reads before its barrier is committed": 3,
   "reads ask nobody": 4,
   "a lease without end answers reads": 1,
+  "a lease counts the ticks of a thread that stood still": 26,
   "an answer to an earlier round confirms a later one": 33,
   "every life asks for reads under the same ids": 90,
   "a read is served before its index is applied": 18,

@@ -1,5 +1,5 @@
 // Bugs of consensus: elections, replication, commits, reads.
-import { hushed, leased, oldNews, ownTails, reborn, turnedOn } from "./corners.ts";
+import { hushed, leased, leasedAndPaused, oldNews, ownTails, reborn, turnedOn } from "./corners.ts";
 import type { Mutant } from "./mutant.ts";
 
 const freshReads = "read index on a fresh leader";
@@ -241,9 +241,17 @@ const reads: readonly Mutant[] = [
     trap: "own",
     file: "src/raft/readIndex.ts",
     find: `  if (core.config.readMode !== "lease" || leaseBroken) return false;
-  return core.now - leaseTick <= core.config.electionTicksMin - 2;`,
+  return timeOf(core) - leaseTick <= core.config.electionTicksMin - 2;`,
     replace: `  return !leaseBroken && leaseTick >= 0;`,
     focus: leased,
+  },
+  {
+    name: "a lease counts the ticks of a thread that stood still",
+    trap: "own",
+    file: "src/raft/readIndex.ts",
+    find: `const timeOf = ({ time, now }: Core): number => time ?? now;`,
+    replace: `const timeOf = ({ now }: Core): number => now;`,
+    focus: leasedAndPaused,
   },
   {
     name: "an answer to an earlier round confirms a later one",
