@@ -7,6 +7,7 @@ import { fromLatin1, type Span, spanOf } from "../base/bytes.ts";
 import type { HashSeed } from "./keyHash.ts";
 import { type Drop, KeyHistory, type KeyVersion, type LastChange } from "./keyHistory.ts";
 import { KeyTable, noKey } from "./keyTable.ts";
+import { NumberRuns } from "./numberRuns.ts";
 import { sortByKey } from "./sortByKey.ts";
 import { type KeyRange, SortedKeys } from "./sortedKeys.ts";
 
@@ -18,6 +19,7 @@ export class Index {
   /** The table keeps the place in here of each key that has a history; 0 is nobody's. */
   readonly #histories: (KeyHistory | undefined)[] = [undefined];
   readonly #freeHistories: number[] = [];
+  readonly #runs = new NumberRuns();
 
   /** @param seed of the hashes; nothing that can be seen depends on it. */
   constructor(seed: HashSeed = noSeed) {
@@ -216,7 +218,7 @@ export class Index {
   #historyOf(slot: number): KeyHistory {
     const known = this.#histories[this.#table.history(slot)];
     if (known !== undefined) return known;
-    const history = new KeyHistory();
+    const history = new KeyHistory(this.#runs);
     const place = this.#freeHistories.pop() ?? this.#histories.length;
     this.#histories[place] = history;
     this.#table.setHistory(slot, place);

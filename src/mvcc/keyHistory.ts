@@ -6,6 +6,7 @@
 //
 // Most keys have one revision in one life, and no history at all.
 import { Revision } from "../base/brand.ts";
+import type { NumberRuns } from "./numberRuns.ts";
 import { RevisionList, type Revisions } from "./revisions.ts";
 
 /** A version of the key, as seen at some revision. */
@@ -26,7 +27,7 @@ export interface LastChange {
   readonly version: number;
 }
 
-/** Hears of revisions that nobody can see any more, ascending: [0, end) of `revisions`, now its own. */
+/** Hears of revisions that nobody can see any more, ascending: [0, end) of `revisions`. */
 export type Drop = (revisions: Revisions, end: number) => void;
 
 /** An ended life; the last of `revisions` is the tombstone. */
@@ -38,15 +39,21 @@ interface Life {
 }
 
 export class KeyHistory {
+  readonly #runs: NumberRuns;
   /** Earlier puts of the current life. */
   #past: RevisionList | undefined = undefined;
   /** Earlier lives, oldest first. */
   #lives: Life[] | undefined = undefined;
 
+  /** @param runs where all histories of a store keep their revisions. */
+  constructor(runs: NumberRuns) {
+    this.#runs = runs;
+  }
+
   /** Takes up a put that another of the same life follows. */
   remember(main: number, sub: number): void {
-    if (this.#past === undefined) this.#past = new RevisionList(main, sub);
-    else this.#past.push(main, sub);
+    this.#past ??= new RevisionList(this.#runs);
+    this.#past.push(main, sub);
   }
 
   /** Takes up the tombstone that ended a life, and its last put if that is known. */
