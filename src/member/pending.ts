@@ -24,7 +24,7 @@ export const batchesOverlappingMax = 16;
 /** Handed to raft at once, unless a single batch is larger: all of it becomes one message to a leader. */
 export const proposalBytesMax = 8 << 20;
 /** Unanswered commands above this are refused. */
-export const pendingBytesMax = 64 << 20;
+export const pendingBytesMax = 128 << 20;
 export const pendingCommandsMax = 200_000;
 
 interface Batch {
