@@ -80,9 +80,10 @@ const isForThreads = (flag: string): boolean =>
 // From source (tsx) a thread needs a bootstrap that registers the loader. Built code is one bundle, this
 // file a part of it or not; a copy of a build may be without, to be changed file by file.
 function workerFile(): URL {
-  const paths = import.meta.url.endsWith(".ts")
-    ? ["../../workers/source.mjs"]
-    : ["./member.js", "../../bundle/member.js", "../../workers/member.js"];
-  const files = paths.map((path) => new URL(path, import.meta.url));
+  const here = import.meta.url;
+  const paths = here.endsWith("/src/cluster/memberThread.js")
+    ? ["../../bundle/member.js", "../../workers/member.js"]
+    : [here.endsWith(".ts") ? "../../workers/source.mjs" : "./member.js"];
+  const files = paths.map((path) => new URL(path, here));
   return files.find((file) => existsSync(file)) ?? unreachable("no code for member threads");
 }

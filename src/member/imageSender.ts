@@ -84,6 +84,10 @@ export class ImageSender {
     return this.#end;
   }
 
+  get framesUnderWay(): number {
+    return this.#cursor - this.#base;
+  }
+
   /** Bytes handed to the link, repeats included. */
   get sentBytes(): number {
     return this.#sentBytes;

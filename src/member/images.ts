@@ -29,6 +29,8 @@ export const imageBudgetMs = 10;
 /** Ids of one life of a member; so many lives later they come round. */
 const idsPerLife = 2 ** 32;
 const livesApart = 2 ** 20;
+/** Frames on their way to a peer from which on a busy member makes no turns for them alone. */
+const framesBesideCalls = 4;
 
 export interface ImagesParts {
   readonly raft: RaftNode;
@@ -122,16 +124,18 @@ export class Images {
    * A bounded piece of every transfer.
    *
    * @param isStoreIdle no batch is under way: an image taken now has the store's whole room.
+   * @param isBusy calls wait here: what is sent to peers rides with the turns that these make.
    * @returns true when there is more to do now.
    */
-  turn(isStoreIdle: boolean): boolean {
+  turn(isStoreIdle: boolean, isBusy: boolean): boolean {
     if (isStoreIdle) this.#startWanted();
     let more = false;
     const { clock } = this.#parts;
     const untilMs = clock.nowMs() + imageBudgetMs;
     for (const sender of this.#senders.values()) {
       if (!this.#leadsFor(sender)) this.#abort(sender);
-      else if (sender.turn(() => clock.nowMs() < untilMs)) more = true;
+      else if (sender.turn(() => clock.nowMs() < untilMs))
+        more ||= !isBusy || sender.framesUnderWay < framesBesideCalls;
       if (sender.end !== undefined) more = this.#endSending(sender) || more;
     }
     return this.#turnReceiver() || more;

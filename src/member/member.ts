@@ -228,7 +228,8 @@ export class Member implements MemberService {
     this.#leases.flush();
     // After the answers: an event never keeps its own put waiting.
     if (this.#hub.turn()) this.#ports.requestTurn();
-    if (this.#images.turn(this.#storeWriter.isIdle)) this.#ports.requestTurn();
+    const isBusy = this.#pending.commands > 0;
+    if (this.#images.turn(this.#storeWriter.isIdle, isBusy)) this.#ports.requestTurn();
     // A batch that began now would only have to be waited for: its rows are in the snapshot.
     if (!this.#pump.isHeld) this.#storeWriter.turn();
     if (this.#jobs.step()) this.#ports.requestTurn();

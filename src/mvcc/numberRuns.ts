@@ -17,8 +17,8 @@ export class NumberRuns {
   /** Addresses of freed runs, by their size; a page of its own has none here. */
   readonly #freed: number[][] = [];
   readonly #freedPages: number[] = [];
-  /** The page with room, where that begins, and how long the next will be. */
-  #open = 0;
+  /** The page with room, none at first; where that begins, and how long the next will be. */
+  #open = -1;
   #from = 0;
   #nextPlaces = pagePlacesMin;
 

@@ -64,6 +64,19 @@ test("a list longer than a page is whole, and its room is used again", () => {
   assert.ok(runs.places <= placesMax, `${runs.places} places`);
 });
 
+test("runs never share a place, whichever size is taken first", () => {
+  for (const first of [2, 9, 16, 17]) {
+    const runs = new NumberRuns();
+    const taken = [first, 2, 17, 5, 16, 2].map((bits) => ({ address: runs.take(bits), bits }));
+    taken.sort((a, b) => a.address - b.address);
+    for (const [i, { address, bits }] of taken.entries()) {
+      const next = taken[i + 1]?.address ?? Number.POSITIVE_INFINITY;
+      assert.ok(address + 2 ** Math.min(bits, 16) <= next, `${first} first: ${address}, ${next}`);
+      assert.ok(runs.placeOf(address) + 2 ** bits <= runs.page(address).length);
+    }
+  }
+});
+
 test("lists that come and go take no more room than those of one round", () => {
   const runs = new NumberRuns();
   const round = (): void => {
