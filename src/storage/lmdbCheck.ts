@@ -19,7 +19,7 @@ import {
   readMeta,
   readNumber,
 } from "./lmdbPages.ts";
-import { rowHeadBytes } from "./tables.ts";
+import { ownerTableName, rowHeadBytes, tableNames } from "./tables.ts";
 
 const metaPages = 2;
 const freePages = "free pages";
@@ -67,6 +67,11 @@ interface Node {
   readonly dataAt: number;
 }
 
+interface Table {
+  readonly name: string;
+  readonly record: Database;
+}
+
 interface Counts {
   branchPages: number;
   leafPages: number;
@@ -104,18 +109,31 @@ class Check {
     if (this.#meta.lastPage + 1 > this.#filePages + this.#freeBeyond) {
       this.#fail(this.#filePages, "the file ends before its last page");
     }
-    const databases: { readonly name: string; readonly record: Database }[] = [];
+    const tables: Table[] = [];
     this.#walk(names, "names", (node, page) => {
-      const isRecord = (node.flags & NodeFlag.database) !== 0 && node.number === databaseBytes;
+      const isRecord = node.flags === NodeFlag.database && node.number === databaseBytes;
       if (!isRecord) this.#fail(page.number, "no record of a table");
-      databases.push({
+      tables.push({
         name: node.key.toString("latin1"),
         record: readDatabase(page.bytes, node.dataAt),
       });
     });
-    for (const { name, record } of databases) {
+    this.#checkNames(tables);
+    for (const { name, record } of tables) {
       this.#walk(record, `table ${name}`, (node, page) => this.#checkRow(node, page));
     }
+  }
+
+  // A table that is not there would be made anew, empty. One that a crash found being made has no rows yet.
+  #checkNames(tables: readonly Table[]): void {
+    const page = this.#meta.names.root;
+    const known = Object.values(tableNames);
+    const stranger = tables.find(({ name }) => name !== ownerTableName && !known.includes(name));
+    if (stranger !== undefined)
+      this.#fail(page, `no table is called ${JSON.stringify(stranger.name)}`);
+    const missing = known.find((name) => tables.every((table) => table.name !== name));
+    const isMade = tables.some(({ name, record }) => name === ownerTableName || record.rows > 0);
+    if (missing !== undefined && isMade) this.#fail(page, `table ${missing} is missing`);
   }
 
   #newestMeta(): Meta {
@@ -157,7 +175,7 @@ class Check {
     onRow: OnRow,
   ): void {
     const bytes = this.#kept(at.level, this.#take(number, 1));
-    const flags = bytes.readUInt16LE(10) & 0xff;
+    const flags = bytes.readUInt16LE(10);
     const isLeaf = at.level === 1;
     if (flags !== (isLeaf ? PageFlag.leaf : PageFlag.branch))
       this.#fail(number, "no such kind of page");
@@ -251,7 +269,7 @@ class Check {
   }
 
   #checkRow(node: Node, page: { readonly number: number; readonly bytes: Buffer }): void {
-    const isInline = (node.flags & NodeFlag.big) === 0;
+    const isInline = this.#isInline(node, page.number);
     // No view for each of a million rows.
     const isWhole = isInline
       ? isWholeRow(node.key, page.bytes, { from: node.dataAt, to: node.dataAt + node.number })
@@ -261,13 +279,19 @@ class Check {
     this.#fail(page.number, `row ${key} fails its checksum`);
   }
 
+  /** Any other flag sends LMDB into the row's bytes as if they were pages of its own. */
+  #isInline({ flags }: Node, page: number): boolean {
+    if (flags !== 0 && flags !== NodeFlag.big) this.#fail(page, "no such kind of row");
+    return flags === 0;
+  }
+
   #dataOf(node: Node, page: { readonly number: number; readonly bytes: Buffer }): Buffer {
     const { number: length, dataAt } = node;
-    if ((node.flags & NodeFlag.big) === 0) return page.bytes.subarray(dataAt, dataAt + length);
+    if (this.#isInline(node, page.number)) return page.bytes.subarray(dataAt, dataAt + length);
     const first = readNumber(page.bytes, dataAt);
     const count = Math.floor((pageHeadBytes - 1 + length) / this.#pageBytes) + 1;
     const head = this.#take(first, count);
-    const isOverflow = (head.readUInt16LE(10) & 0xff) === PageFlag.overflow;
+    const isOverflow = head.readUInt16LE(10) === PageFlag.overflow;
     if (!isOverflow || head.readUInt32LE(12) !== count) this.#fail(first, "no overflow page");
     this.#counts.overflowPages += count;
     const data = Buffer.allocUnsafe(count * this.#pageBytes);

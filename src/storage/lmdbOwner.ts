@@ -4,13 +4,13 @@ import { Table } from "./engine.ts";
 import { EngineFault } from "./engineFault.ts";
 import { framedBytes, RowFramer, unframeValue } from "./lmdbRows.ts";
 import type { Env } from "./nodeLmdb.ts";
+import { ownerTableName } from "./tables.ts";
 
 export interface StoreOwner {
   readonly clusterId: bigint;
   readonly memberId: bigint;
 }
 
-const tableName = "owner";
 const key = Buffer.from("owner", "latin1");
 
 /**
@@ -19,7 +19,7 @@ const key = Buffer.from("owner", "latin1");
  * @throws {EngineFault} foreign.
  */
 export function checkOwner(env: Env, owner: StoreOwner): void {
-  const table = env.openDbi({ name: tableName, create: true, keyIsBuffer: true });
+  const table = env.openDbi({ name: ownerTableName, create: true, keyIsBuffer: true });
   const txn = env.beginTxn();
   try {
     const signed = txn.getBinary(table, key);

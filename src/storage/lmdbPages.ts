@@ -19,7 +19,9 @@ import fs from "node:fs";
 /** LMDB's own bound of a tree. */
 export const depthMax = 32;
 
+/** All 16 bits of what a file's page carries: LMDB's others (dirty, loose, keep) are cleared by a write. */
 export const PageFlag = { branch: 1, leaf: 2, overflow: 4, meta: 8 } as const;
+/** A leaf's node carries one of these, or none; LMDB's third (4, many values to a key) is never ours. */
 export const NodeFlag = { big: 1, database: 2 } as const;
 /** Keys of the database of free pages are numbers; every other one of ours has no flag. */
 export const integerKeys = 8;

@@ -59,7 +59,8 @@ export class LmdbTrees {
     const nodes = new TreeNodes({ ...parts, record: names });
     nodes.next((page, at) => {
       const dataAt = at + nodeHeadBytes + page.readUInt16LE(at + 6);
-      if (dataAt + databaseBytes > pageBytes) nodes.fail();
+      const isRecord = page.readUInt16LE(at + 4) === NodeFlag.database;
+      if (!isRecord || dataAt + databaseBytes > pageBytes) nodes.fail();
       if (page.toString("latin1", at + nodeHeadBytes, dataAt) !== tableNames[table]) return true;
       record = readDatabase(page, dataAt);
       return false;
@@ -156,7 +157,7 @@ class TreeNodes {
     this.#pages[i] = page;
     const count = reader.read(number * pageBytes, pageBytes).copy(page);
     if (count < pageBytes || readNumber(page, 0) !== number) this.fail();
-    const flags = page.readUInt16LE(10) & 0xff;
+    const flags = page.readUInt16LE(10);
     if (flags !== (this.#level === record.depth ? PageFlag.leaf : PageFlag.branch)) this.fail();
     const end = page.readUInt16LE(12);
     if (end > pageBytes) this.fail();
@@ -188,7 +189,9 @@ export class TreeRows {
       this.#count++;
       const dataAt = at + nodeHeadBytes + page.readUInt16LE(at + 6);
       const length = page.readUInt32LE(at);
-      return (page.readUInt16LE(at + 4) & NodeFlag.big) === 0
+      const flags = page.readUInt16LE(at + 4);
+      if (flags !== 0 && flags !== NodeFlag.big) this.#nodes.fail();
+      return flags === 0
         ? this.#row(page, { from: dataAt, to: dataAt + length }, visit)
         : this.#row(this.#overflow(page, dataAt, length), { from: 0, to: length }, visit);
     });

@@ -11,7 +11,10 @@
 // reads one buffer per row instead of three (bench/micro/engine.ts).
 import type { Table } from "./engine.ts";
 
-/** By table number. The names are on disk: never change or reuse one. */
+/**
+ * By table number. The names are on disk: never change or reuse one. All are made with a store: one that
+ * holds rows and lacks a table is damaged (lmdbCheck.ts).
+ */
 export const tableNames: { readonly [T in Table]: string } = {
   0: "meta",
   1: "key",
@@ -20,5 +23,8 @@ export const tableNames: { readonly [T in Table]: string } = {
   4: "alarm",
   5: "auth",
 };
+
+/** Whose store it is (lmdbOwner.ts); made behind all others. */
+export const ownerTableName = "owner";
 
 export const rowHeadBytes = 6;
