@@ -142,6 +142,11 @@ class Check {
     const { pageBytes } = first;
     const second = readMeta(this.#reader.read(pageBytes, pageBytes));
     if (second?.pageBytes !== pageBytes) return this.#fail(1, "no meta page");
+    // They take turns; a new file has 0 in both.
+    for (const [page, { transaction }] of [first, second].entries()) {
+      const isTurn = transaction === 0 || transaction % 2 === page;
+      if (!isTurn || !Number.isSafeInteger(transaction)) this.#fail(page, "no such transaction");
+    }
     return second.transaction > first.transaction ? second : first;
   }
 
@@ -256,6 +261,8 @@ class Check {
 
   /** A list of page numbers: how many, then each. */
   #takeFree(node: Node, page: { readonly number: number; readonly bytes: Buffer }): void {
+    // Keys are the transactions that let go of them.
+    if (readNumber(node.key, 0) > this.#meta.transaction) this.#fail(page.number, "no such key");
     const list = this.#dataOf(node, page);
     const count = list.length >= 8 ? readNumber(list, 0) : -1;
     if (count < 0 || 8 * (count + 1) > list.length)

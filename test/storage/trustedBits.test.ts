@@ -112,6 +112,14 @@ test("the name of a table", () => {
   for (const node of names) assert.deepEqual(unnoticed(node + 8, u16(node + 6)), []);
 });
 
+test("the number of a state: its turn, and that it is one", () => {
+  for (const at of [0, pageBytes].map((page) => page + 16 + 128)) {
+    const missed = unnoticed(at, 8).map((bit) => Number(bit.split(" ").at(-1)) - at);
+    assert.ok(!missed.includes(7), "more than a number counts");
+    assert.ok(isFound(at, Buffer.of((whole[at] ?? 0) ^ 1)), "out of turn");
+  }
+});
+
 test("a table's record beyond the end of its page", () => {
   const page = Buffer.from(whole.subarray(namesPage, namesPage + pageBytes));
   const [nodes, from] = [nodesOf(namesPage), u16(namesPage + 14)];
