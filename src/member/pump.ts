@@ -8,6 +8,9 @@ import type { Entry } from "../raft/types.ts";
 import type { RaftLog } from "../storage/log.ts";
 import type { Outbox } from "./outbox.ts";
 
+/** A log of gigabytes is applied in some hundred; above this raft would never come to an end. */
+export const drainRoundsMax = 20_000;
+
 /** A write of the log that is not durable yet. */
 interface Unsaved {
   readonly persist: Ready["persist"];
@@ -58,10 +61,11 @@ export class Pump {
     return this.#unsaved.length;
   }
 
-  /** Runs until raft has nothing to do in this turn. */
+  /** Runs until raft has nothing to do in this turn. @throws {Mistake} when it always has. */
   drain(): void {
     this.#releaseSaved();
-    while (!this.#isHeld && this.#raft.hasReady()) {
+    for (let rounds = 0; !this.#isHeld && this.#raft.hasReady(); rounds++) {
+      assert(rounds < drainRoundsMax, "raft has something to do without end");
       this.#carryOut(this.#raft.ready());
       this.#releaseSaved();
     }

@@ -72,8 +72,8 @@ const state: readonly Mutant[] = [
     name: "reads of the past see the next change",
     trap: "own",
     file: "src/mvcc/revisions.ts",
-    find: `      if ((mains[middle] ?? 0) <= revision) low = middle + 1;`,
-    replace: `      if ((mains[middle] ?? 0) <= revision + 1) low = middle + 1;`,
+    find: `      if ((page[middle] ?? 0) <= revision) low = middle + 1;`,
+    replace: `      if ((page[middle] ?? 0) <= revision + 1) low = middle + 1;`,
   },
   {
     name: "compaction drops the version at its own revision",
