@@ -19,6 +19,7 @@ import { comparisons, sidesOf } from "./pairs.ts";
 import { applyInThread } from "./path/applyPool.ts";
 import { runPipeline } from "./path/pipeline.ts";
 import { htmlReport } from "./report/html.ts";
+import { ratioPicture } from "./report/picture.ts";
 import { comparisonLines, machineLine, textLines } from "./report/table.ts";
 import type { BenchResult } from "./result.ts";
 import { Contest } from "./rounds.ts";
@@ -55,10 +56,16 @@ function benchCommand(name: string): Command {
   program
     .command("draw <files...>")
     .description("a page with drawings from files of JSON lines")
-    .requiredOption("--report <file.html>", "where")
-    .action((files: readonly string[], { report }: { report: string }) =>
-      write(report, files.flatMap(readResults)),
-    );
+    .option("--report <file.html>", "where")
+    .option("--picture <file.svg>", "the comparison alone, as a picture")
+    .action((files: readonly string[], options: { report?: string; picture?: string }) => {
+      const results = files.flatMap(readResults);
+      const { report, picture } = options;
+      if (report === undefined && picture === undefined)
+        throw new Error("draw where? --report FILE.html or --picture FILE.svg");
+      if (report !== undefined) write(report, results);
+      if (picture !== undefined) writeFileSync(picture, ratioPicture(results));
+    });
   addCheckPerf(program);
   return program;
 }

@@ -16,6 +16,7 @@ import {
 import { figure } from "../../bench/measure/counters.ts";
 import { comparisons, sidesOf } from "../../bench/pairs.ts";
 import { htmlReport } from "../../bench/report/html.ts";
+import { ratioPicture } from "../../bench/report/picture.ts";
 import { warningsOf } from "../../bench/result.ts";
 import { resultOf } from "./support.ts";
 
@@ -120,4 +121,13 @@ test("the page holds every row, needs nothing else and shows no text as markup",
   assert.equal(page.match(/<svg /g)?.length, 3);
   assert.doesNotMatch(page, /<b>|NaN|Infinity|undefined/);
   assert.doesNotMatch(page, /src=|href=/);
+});
+
+test("the picture draws each shared row with its ratio, and wants two sides", () => {
+  const ours = resultOf({ name: "<b>", perSec: 300 });
+  const picture = ratioPicture([ours, resultOf({ name: "etcd", perSec: 100 })]);
+  assert.match(picture, />3\.\d*×<\/text>/);
+  assert.equal(picture.match(/<rect x=/g)?.length, 1);
+  assert.doesNotMatch(picture, /<b>|NaN|Infinity|undefined|var\(--(?!ink)/);
+  assert.throws(() => ratioPicture([ours]), /two sides/);
 });
