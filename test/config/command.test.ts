@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addressText, parseAddress } from "../../src/cluster/address.ts";
-import { command, type MemberProcessConfig } from "../../src/config/command.ts";
+import { command, type DevConfig, type MemberProcessConfig } from "../../src/config/command.ts";
 
 const three = "m1=ws://a:1,m2=ws://[::1]:2,m3=ws://c.example:3";
 const needed = ["--name", "m2", "--data-dir", "d", "--initial-cluster", three];
@@ -129,4 +129,33 @@ test("addresses are read and written as in URLs", () => {
     assert.deepEqual(parseAddress(text), want, text);
     if (want !== undefined) assert.equal(addressText(want), text);
   }
+});
+
+test("what dev is told goes before the defaults", async () => {
+  const dev = async (...args: string[]): Promise<DevConfig> => {
+    let config: DevConfig | undefined;
+    const refuse = async (): Promise<void> => assert.fail("not this command");
+    const program = command({
+      ...{ serve: refuse, bench: refuse, member: refuse },
+      dev: async (settings) => {
+        config = settings;
+      },
+    });
+    await program.parseAsync(["dev", ...args], { from: "user" });
+    assert.ok(config);
+    return config;
+  };
+  const plain = await dev();
+  assert.deepEqual(
+    [plain.members, plain.leaseReads, plain.clientPorts],
+    [3, false, [2379, 22379, 32379]],
+  );
+  const told = await dev("--lease-reads", "--memory", "--members", "1", "--client-ports", "7001");
+  const { members, leaseReads, dataDir, clientPorts } = told;
+  assert.deepEqual(
+    { members, leaseReads, dataDir, clientPorts },
+    {
+      ...{ members: 1, leaseReads: true, dataDir: undefined, clientPorts: [7001] },
+    },
+  );
 });
