@@ -51,20 +51,17 @@ async function lockBySocket(directory: string): Promise<DataDirLock> {
 }
 
 // 1. A file of our own that names this process is linked to the lock's name: atomic, fails if taken.
-// 2. A lock whose process is gone is moved away under a name of our own; of several that try, one
-//    succeeds per lock file.
-// 3. Whoever moved a lock looks at what it moved. If that was a fresh lock after all, it goes back.
-// A third process that comes between 2 and 3 could take the lock twice; only platforms without a lock
-// that dies with its process run that risk, and only just after a crash.
+// 2. A lock whose process is gone is removed, by who has linked its file to a second name: one at a time,
+//    so that nobody removes what another has just taken.
+// Who dies between the two leaves the second name, which the next one removes and gives up.
 async function lockByFile(directory: string): Promise<DataDirLock> {
   const unique = `${process.pid}.${randomBytes(6).toString("hex")}`;
   const own = path.join(directory, `${lockName}.${unique}.tmp`);
   const lock = path.join(directory, lockName);
   await fs.writeFile(own, unique, { mode: 0o600 });
   try {
-    if (!(await link(own, lock))) {
-      await moveStale(directory, lock, `${own}.stale`);
-      if (!(await link(own, lock))) throw new DataDirError({ kind: "inUse", directory });
+    if (!(await link(own, lock)) && !(await takeStale(own, lock))) {
+      throw new DataDirError({ kind: "inUse", directory });
     }
   } finally {
     await fs.rm(own, { force: true });
@@ -72,13 +69,22 @@ async function lockByFile(directory: string): Promise<DataDirLock> {
   return { release: () => fs.rm(lock, { force: true }) };
 }
 
-async function moveStale(directory: string, lock: string, aside: string): Promise<void> {
-  if (await isHeld(lock)) throw new DataDirError({ kind: "inUse", directory });
-  await fs.rename(lock, aside).catch(() => undefined);
-  const wasFresh = await isHeld(aside);
-  if (wasFresh) await link(aside, lock);
-  await fs.rm(aside, { force: true });
-  if (wasFresh) throw new DataDirError({ kind: "inUse", directory });
+/** @returns false when the lock is held, or somebody else takes it. */
+async function takeStale(own: string, lock: string): Promise<boolean> {
+  const taking = `${lock}.taking`;
+  if (await isHeld(lock)) return false;
+  if (!(await link(own, taking))) {
+    if (!(await isHeld(taking))) await fs.rm(taking, { force: true });
+    return false;
+  }
+  try {
+    // It may have changed hands before this process was the one to look.
+    if (await isHeld(lock)) return false;
+    await fs.rm(lock, { force: true });
+    return await link(own, lock);
+  } finally {
+    await fs.rm(taking, { force: true });
+  }
 }
 
 /** False when `to` exists. */

@@ -37,11 +37,17 @@ async function writeEntries(member: MemberHandle, count: number): Promise<void> 
   client.close();
 }
 
-/** Has the member live and end, until its log no longer reaches back to the beginning: `live` returns its id. */
-async function untilCut(dataDir: string, live: () => Promise<bigint>): Promise<string> {
+/**
+ * Has the member live and end, until its log no longer reaches back to the beginning: `live` writes so many
+ * entries, twice as many each time, as a life must be long enough for its store, and returns its id.
+ */
+async function untilCut(
+  dataDir: string,
+  live: (count: number) => Promise<bigint>,
+): Promise<string> {
   const endMs = performance.now() + patienceMs;
-  for (;;) {
-    const id = await live();
+  for (let count = 60; ; count = Math.min(2 * count, 1_000)) {
+    const id = await live(count);
     if ((await logBase(dataDir, id)) > 0) return memberDirectory(dataDir, MemberId(id));
     assert.ok(performance.now() < endMs, "the log is never cut");
   }
@@ -74,9 +80,13 @@ for (const [name, lose] of Object.entries(losses)) {
       const leader = members.find(({ role }) => role === "leader") ?? assert.fail();
       const [victim, other] = members.filter((member) => member !== leader);
       assert.ok(victim && other);
-      const folder = await untilCut(dataDir, async () => {
-        if (victim.state === "down") await victim.restart();
-        await writeEntries(leader, 60);
+      let lives = 0;
+      const folder = await untilCut(dataDir, async (count) => {
+        // What a handle tells of its member is of the time when it was asked for.
+        if (lives++ > 0) await victim.restart();
+        await writeEntries(leader, count);
+        // The others may have taken them while it was still starting.
+        await untilServes(victim);
         await victim.kill();
         return victim.id;
       });
@@ -98,9 +108,9 @@ for (const [name, lose] of Object.entries(losses)) {
   test(`a member alone whose store is ${name} refuses, and says what there is`, () =>
     withDataDir(async (dataDir) => {
       const alone = { ...options, members: 1, dataDir };
-      const folder = await untilCut(dataDir, async () => {
+      const folder = await untilCut(dataDir, async (count) => {
         await using cluster = await Cluster.start(alone);
-        await writeEntries(cluster.member(0), 60);
+        await writeEntries(cluster.member(0), count);
         return cluster.member(0).id;
       });
       lose(join(folder, "store"));
