@@ -12,8 +12,11 @@ export interface Span {
 export const spanOf = (bytes: Uint8Array): Span => ({ bytes, from: 0, to: bytes.length });
 
 /** Length of the parts together. */
-export const totalBytes = (parts: readonly Uint8Array[]): number =>
-  parts.reduce((sum, part) => sum + part.length, 0);
+export function totalBytes(parts: readonly Uint8Array[]): number {
+  let total = 0;
+  for (const part of parts) total += part.length;
+  return total;
+}
 
 /** Order of plain bytes: negative, 0 or positive. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {

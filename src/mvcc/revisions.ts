@@ -88,7 +88,8 @@ export class RevisionList implements Revisions {
 
   #grow(): void {
     const runs = this.#runs;
-    const { page, from } = { page: this.#page, from: this.#from };
+    const page = this.#page;
+    const from = this.#from;
     const address = runs.take(this.#bits + 1);
     this.#page = runs.page(address);
     this.#from = runs.placeOf(address);

@@ -1,6 +1,6 @@
 // The counters and payload bytes of each raft message; frame.ts lays them out.
 import { LogIndex, MemberId, Term } from "../base/brand.ts";
-import { asBuffer } from "../base/bytes.ts";
+import { asBuffer, totalBytes } from "../base/bytes.ts";
 import type { AppendMessage, Message } from "../raft/message.ts";
 import { type Entry, EntryKind, type Membership } from "../raft/types.ts";
 import { FrameFault } from "./counters.ts";
@@ -93,12 +93,6 @@ function writeEntries({ counters, payload }: FrameParts, entries: readonly Entry
     previous = entry;
   }
   counters[totalAt] = payloadBytes;
-}
-
-function totalBytes(datas: readonly Uint8Array[]): number {
-  let total = 0;
-  for (const data of datas) total += data.length;
-  return total;
 }
 
 // Ids are 64 bits wide: they go into the payload. Each counts as an entry against the limits.
