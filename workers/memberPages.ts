@@ -53,7 +53,7 @@ export class MemberPages {
   /** All pages, by path. */
   open(member: Member, id: MemberId): ReadonlyMap<string, Page> {
     const link = this.#link;
-    const pages = new Map(healthPages({ member, alarms: () => [], tally: this.#health }));
+    const pages = new Map(healthPages({ member, tally: this.#health }));
     if (link === undefined) return pages;
     const metrics = new MetricsPage({
       numbers: () => member.numbers(),

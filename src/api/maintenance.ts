@@ -1,10 +1,11 @@
-// The Maintenance service: how this member is, whether its state equals the others', its alarms, and
-// downgrades as far as there are none.
+// The Maintenance service: how this member is, whether its state equals the others', alarms, and downgrades
+// as far as there are none.
+import { CommandKind } from "../apply/command.ts";
+import { assert } from "../base/assert.ts";
 import { MemberId, noMember } from "../base/brand.ts";
 import { emptyBytes } from "../base/bytes.ts";
 import {
   type EtcdError,
-  errAlarmUnsupported,
   errDowngradeAction,
   errDowngradeTarget,
   errDowngradeUnsupported,
@@ -12,14 +13,13 @@ import {
   errMalformed,
   errNoDowngrade,
   errNoLeader,
+  errUnknownAlarm,
 } from "../base/errors.ts";
 import type { UnaryCall, UnaryMethod } from "../grpc/call.ts";
 import type { HashResult, MemberService, MemberStatus } from "../member/service.ts";
-import { encodeCompactionResponse as encodeHeaderOnly } from "../proto/encodeResponses.ts";
 import {
-  AlarmAction,
+  type AlarmAnswer,
   AlarmKind,
-  type AlarmRequest,
   DowngradeAction,
   type DowngradeRequest,
   decodeAlarmRequest,
@@ -27,9 +27,11 @@ import {
   decodeEmptyRequest,
   decodeHashKvRequest,
   decodeMoveLeaderRequest,
+  encodeAlarmResponse,
   encodeHashKvResponse,
   encodeStatusResponse,
   type HashKvAnswer,
+  isKnownAlarm,
 } from "../proto/maintenanceCodec.ts";
 import { Malformed } from "../proto/reader.ts";
 import type { Writer } from "../proto/writer.ts";
@@ -66,20 +68,27 @@ export class MaintenanceService {
       raftIndex: status.commit,
       raftTerm: status.term,
       raftAppliedIndex: status.applied,
-      errors: errorsOf(status),
+      errors: [...errorsOf(status), ...this.#member.alarms().map(alarmText)],
       dbSizeInUseBytes: status.dbSizeInUseBytes,
       isLearner: status.isLearner,
     };
     call.respond(encodeStatusResponse(this.#writer, this.#headers.current(), answer));
   };
 
-  /** No alarm is ever on: so there are none to list or to take away, and that is the answer. */
+  /** Questions enter the log too, as in etcd: an answer is as of that place in it. */
   readonly alarm: UnaryMethod = (call, message) => {
     const request = decodeAlarmRequest(message);
-    if (request instanceof Malformed) call.fail(errMalformed(request.why));
-    else if (changesNothing(request)) {
-      call.respond(encodeHeaderOnly(this.#writer, this.#headers.current()));
-    } else call.fail(errAlarmUnsupported);
+    if (request instanceof Malformed) return call.fail(errMalformed(request.why));
+    if (!isKnownAlarm(request)) return call.fail(errUnknownAlarm);
+    this.#member.propose(CommandKind.alarm, message, {
+      onOutcome: (outcome) => {
+        if (outcome.kind === "refused") return call.fail(outcome.error);
+        assert(outcome.kind === "alarm", "the outcome of another command");
+        const header = this.#headers.at(outcome.revision);
+        call.respond(encodeAlarmResponse(this.#writer, header, outcome.alarms));
+      },
+      onRefused: (error) => call.fail(error),
+    });
   };
 
   /** Only at the leader; its answer is empty, header and all, as etcd's. */
@@ -144,17 +153,10 @@ function refusalOf({ action, version }: DowngradeRequest): EtcdError {
 /** Major and minor; what follows does not count. */
 const versionText = /^(\d+)\.(\d+)(?:\.\d+(?:[-+].*)?)?$/;
 
-/** To raise an alarm would change something; an unknown action crashes etcd and is refused here. */
-function changesNothing({ action, alarm }: AlarmRequest): boolean {
-  switch (action) {
-    case AlarmAction.get:
-    case AlarmAction.deactivate:
-      return true;
-    case AlarmAction.activate:
-      return alarm === AlarmKind.none;
-    default:
-      return false;
-  }
+/** As protobuf's text form has it, the blank at its end included. */
+function alarmText({ memberId, kind }: AlarmAnswer): string {
+  const member = memberId === 0n ? "" : `memberID:${memberId} `;
+  return `${member}alarm:${kind === AlarmKind.corrupt ? "CORRUPT" : "NOSPACE"} `;
 }
 
 function errorsOf({ leader, isRefilling }: MemberStatus): readonly string[] {

@@ -3,10 +3,12 @@
 import { assert } from "../base/assert.ts";
 import { LogIndex, type MemberId, type Revision, Term } from "../base/brand.ts";
 import {
-  type EtcdError,
+  EtcdError,
+  errCorrupt,
   errLeaseNotFound,
   errMalformed,
   errMemberNotFound,
+  errUnknownAlarm,
 } from "../base/errors.ts";
 import { Lessor } from "../lease/lessor.ts";
 import type { HashRun } from "../mvcc/hash.ts";
@@ -26,10 +28,12 @@ import type {
 } from "../proto/kv.ts";
 import type { LeaseGrantRequest, LeaseIdRequest } from "../proto/lease.ts";
 import { decodeLeaseGrantRequest, decodeLeaseIdRequest } from "../proto/leaseCodec.ts";
+import { type AlarmRequest, decodeAlarmRequest, isKnownAlarm } from "../proto/maintenanceCodec.ts";
 import { PlainPut } from "../proto/plainPut.ts";
 import { Malformed, viewOf } from "../proto/reader.ts";
 import { type Entry, EntryKind, type Membership } from "../raft/types.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
+import { Alarms } from "./alarms.ts";
 import { ApplyTally } from "./applyTally.ts";
 import { type BatchOrigin, batchOrigin, CommandKind, forEachCommand } from "./command.ts";
 import { type Command, firstRefusal, type Gate, type Gates, orderedGates } from "./gates.ts";
@@ -59,8 +63,11 @@ export class Applier {
   readonly members: Members;
   /** Which leases exist; written by the applier alone. */
   readonly lessor: Lessor;
+  readonly alarms: Alarms;
   readonly #origins: Origins;
-  readonly #gates: readonly Gate[];
+  readonly #ownGates: Gates;
+  /** None most of the time: then nothing is judged. */
+  #gates: readonly Gate[];
   readonly #tally: ApplyTally;
   readonly #times: ApplyTimes | undefined;
   readonly #plain = new PlainPut();
@@ -74,20 +81,23 @@ export class Applier {
     parts: {
       members: Members;
       lessor: Lessor;
+      alarms: Alarms;
       origins: Origins;
-      gates: readonly Gate[];
+      gates: Gates;
       tally: ApplyTally;
       times: ApplyTimes | undefined;
     },
   ) {
-    const { members, lessor, origins, gates } = parts;
+    const { members, lessor, alarms, origins, gates } = parts;
     this.#tally = parts.tally;
     this.#times = parts.times;
     this.store = store;
     this.members = members;
     this.lessor = lessor;
+    this.alarms = alarms;
     this.#origins = origins;
-    this.#gates = gates;
+    this.#ownGates = gates;
+    this.#gates = orderedGates({ ...gates, ...alarms.gates });
     this.#applied = store.savedApplied.index;
     this.#term = store.savedApplied.term;
   }
@@ -99,10 +109,10 @@ export class Applier {
     const store = Store.open(engine, { leases: lessor, ...options });
     const members = Members.load(engine);
     const origins = Origins.load(engine, "origin");
-    const gates = orderedGates(options.gates ?? {});
+    const alarms = Alarms.load(engine);
     const tally = options.tally ?? new ApplyTally();
-    const { times } = options;
-    return new Applier(store, { members, lessor, origins, gates, tally, times });
+    const { times, gates = {} } = options;
+    return new Applier(store, { members, lessor, alarms, origins, gates, tally, times });
   }
 
   /** The last batch of this member that was applied. */
@@ -255,6 +265,8 @@ export class Applier {
         return this.#expire(decodeExpiry(body));
       case CommandKind.memberPublish:
         return this.#publish(body);
+      case CommandKind.alarm:
+        return this.#alarm(decodeAlarmRequest(body));
       default:
         return refused(errMalformed(`unknown command ${kind}`));
     }
@@ -303,10 +315,11 @@ export class Applier {
   #revoke(request: LeaseIdRequest | Malformed): Outcome {
     if (request instanceof Malformed) return refused(errMalformed(request.why));
     const { id } = request;
-    if (!this.lessor.exists(id)) return refused(errLeaseNotFound);
-    const keys = this.#gates.length === 0 ? [] : this.lessor.keysOf(id);
+    const exists = this.lessor.exists(id);
+    const keys = this.#gates.length > 0 && exists ? this.lessor.keysOf(id) : [];
     const error = this.#refusal({ kind: "leaseRevoke", id, keys });
-    return error === undefined ? revoke(this, id) : refused(error);
+    if (error !== undefined) return refused(error);
+    return exists ? revoke(this, id) : refused(errLeaseNotFound);
   }
 
   #checkpoint(checkpoints: Checkpoints | undefined): Outcome {
@@ -316,6 +329,8 @@ export class Applier {
 
   #expire(expiry: Expiry | undefined): Outcome {
     if (expiry === undefined) return refused(errMalformed("not an expiry of leases"));
+    // Its leader tries again: they end when the alarm is over.
+    if (this.alarms.isCorrupt) return refused(errCorrupt);
     return expire(this, expiry);
   }
 
@@ -325,6 +340,15 @@ export class Applier {
     const known = this.members.publish(member, this.#stage);
     const { revision } = this;
     return known ? { kind: "memberPublished", revision } : refused(errMemberNotFound);
+  }
+
+  #alarm(request: AlarmRequest | Malformed): Outcome {
+    if (request instanceof Malformed) return refused(errMalformed(request.why));
+    if (!isKnownAlarm(request)) return refused(errUnknownAlarm);
+    const alarms = this.alarms.apply(request, this.#stage);
+    if (alarms instanceof EtcdError) return refused(alarms);
+    this.#gates = orderedGates({ ...this.#ownGates, ...this.alarms.gates });
+    return { kind: "alarm", revision: this.revision, alarms };
   }
 
   #compact(request: CompactionRequest | Malformed): Outcome {

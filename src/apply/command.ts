@@ -20,6 +20,7 @@ export const CommandKind = {
   ...{ leaseGrant: 5, leaseRevoke: 6, leaseCheckpoint: 7, leaseExpire: 8 },
   /** A member that has started tells its name and client URLs; see memberRecord.ts. */
   memberPublish: 9,
+  alarm: 10,
 } as const;
 export type CommandKind = (typeof CommandKind)[keyof typeof CommandKind];
 

@@ -2,6 +2,7 @@
 // made once at the put and copied from there into every answer.
 import type { LeaseId, Revision } from "../base/brand.ts";
 import type { EtcdError } from "../base/errors.ts";
+import type { Alarm } from "./alarms.ts";
 
 export interface RangeResult {
   readonly kind: "range";
@@ -76,6 +77,13 @@ export interface MemberPublishedResult {
   readonly revision: Revision;
 }
 
+export interface AlarmResult {
+  readonly kind: "alarm";
+  readonly revision: Revision;
+  /** Those that were raised or taken away; or asked for. */
+  readonly alarms: readonly Alarm[];
+}
+
 export interface RefusedResult {
   readonly kind: "refused";
   readonly error: EtcdError;
@@ -91,4 +99,5 @@ export type Outcome =
   | LeaseRevokeResult
   | LeaseDutyResult
   | MemberPublishedResult
+  | AlarmResult
   | RefusedResult;

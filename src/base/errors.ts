@@ -43,7 +43,7 @@ function refusal(code: StatusCode, message: string): EtcdError {
 }
 
 const { invalidArgument, notFound, failedPrecondition, outOfRange } = StatusCode;
-const { resourceExhausted, unavailable, unknown, unimplemented } = StatusCode;
+const { resourceExhausted, unavailable, unknown, unimplemented, dataLoss } = StatusCode;
 
 // Key-value.
 export const errEmptyKey = refusal(invalidArgument, "etcdserver: key is not provided");
@@ -68,6 +68,7 @@ export const errFutureRevision = refusal(
   "etcdserver: mvcc: required revision is a future revision",
 );
 export const errNoSpace = refusal(resourceExhausted, "etcdserver: mvcc: database space exceeded");
+export const errCorrupt = refusal(dataLoss, "etcdserver: corrupt cluster");
 export const errRequestTooLarge = refusal(invalidArgument, "etcdserver: request is too large");
 // Declared as RESOURCE_EXHAUSTED, but etcd's own mapping lets it out as UNKNOWN; clients see 2.
 export const errTooManyRequests = refusal(unknown, "etcdserver: too many requests");
@@ -190,11 +191,9 @@ export const errDowngradeUnsupported = refusal(
   "etcdserver: a downgrade is not supported",
 );
 
-// Maintenance. The text is ours: etcd can raise alarms by hand.
-export const errAlarmUnsupported = refusal(
-  unimplemented,
-  "etcdserver: raising an alarm by request is not supported",
-);
+// Maintenance. The texts are ours: etcd ends its process at an unknown kind, and keeps all alarms.
+export const errUnknownAlarm = refusal(invalidArgument, "etcdserver: unknown alarm or action");
+export const errTooManyAlarms = refusal(resourceExhausted, "etcdserver: too many alarms");
 
 // Health service.
 export const errUnknownService = refusal(notFound, "unknown service");

@@ -3,10 +3,9 @@ import { noMember } from "../base/brand.ts";
 import { EtcdError } from "../base/errors.ts";
 import type { MemberService } from "../member/service.ts";
 import { type RangeRequest, SortOrder, SortTarget } from "../proto/kv.ts";
+import { AlarmKind } from "../proto/maintenanceCodec.ts";
 import { type Fields, type HttpReply, type HttpRequest, plainType } from "./exchange.ts";
 import type { Page } from "./server.ts";
-
-export type AlarmName = "NOSPACE" | "CORRUPT";
 
 export interface CheckTally {
   last: boolean;
@@ -23,9 +22,7 @@ export class HealthTally {
 }
 
 export interface HealthSource {
-  readonly member: Pick<MemberService, "status" | "readIndex" | "state">;
-  /** Alarms that are on, anywhere in the cluster. */
-  readonly alarms: () => readonly AlarmName[];
+  readonly member: Pick<MemberService, "status" | "readIndex" | "state" | "alarms">;
   readonly tally: HealthTally;
 }
 
@@ -68,9 +65,19 @@ const linearizableRead: Check = (source, done) => {
   });
 };
 
-const dataCorruption: Check = ({ alarms }, done) => {
-  done(alarms().includes("CORRUPT") ? "alarm activated: CORRUPT" : undefined);
+const dataCorruption: Check = (source, done) => {
+  done(alarmNames(source).includes("CORRUPT") ? "alarm activated: CORRUPT" : undefined);
 };
+
+/** Of those that are on anywhere in the cluster, the worse first. */
+function alarmNames({ member }: HealthSource): readonly string[] {
+  const kinds = new Set(member.alarms().map(({ kind }) => kind));
+  const names = [
+    [AlarmKind.corrupt, "CORRUPT"],
+    [AlarmKind.noSpace, "NOSPACE"],
+  ] as const;
+  return names.filter(([kind]) => kinds.has(kind)).map(([, name]) => name);
+}
 
 const nonLearner: Check = ({ member }, done) => {
   done(member.status().isLearner ? "not supported for learner" : undefined);
@@ -110,7 +117,7 @@ function healthPage(source: HealthSource): Page {
       else reply.whole(503, plainType, `${body}\n`);
     };
     const excluded = request.query.getAll("exclude");
-    const alarm = source.alarms().find((name) => !excluded.includes(name));
+    const alarm = alarmNames(source).find((name) => !excluded.includes(name));
     const isLocal = request.query.get("serializable") === "true";
     if (alarm !== undefined) answer(`ALARM ${alarm}`);
     else if (!isLocal && source.member.status().leader === noMember) answer("RAFT NO LEADER");

@@ -1,5 +1,6 @@
 // One Raft member: raft, log, state machine and waiting callers behind one `handle(event)`. Everything
 // runs to completion; the owner calls `turn()` once after the events of an event-loop turn.
+import type { Alarm } from "../apply/alarms.ts";
 import type { Applier } from "../apply/applier.ts";
 import type { CommandKind } from "../apply/command.ts";
 import { type MemberId, noMember, type Term } from "../base/brand.ts";
@@ -305,6 +306,10 @@ export class Member implements MemberService {
       ...{ pending: this.#pending, reads: this.#reads, images: this.#images },
       ...{ renewedLeases: this.#leases.renewedCount, nowMs: this.#ports.clock.nowMs() },
     });
+  }
+
+  alarms(): readonly Alarm[] {
+    return this.#applier.alarms.list();
   }
 
   members(): readonly MemberInfo[] {

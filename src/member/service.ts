@@ -1,5 +1,6 @@
 // What a member offers to api/: propose, read, look. The completions are called in the member's own
 // thread, never within the call that registered them unless stated.
+import type { Alarm } from "../apply/alarms.ts";
 import type { CommandKind } from "../apply/command.ts";
 import type { LongRange } from "../apply/longRange.ts";
 import type { LongRangeResult, Outcome, RangeResult, TxnResult } from "../apply/outcome.ts";
@@ -141,6 +142,8 @@ export interface MemberService {
   /** Calls back when physical removal up to the last compaction has been written to the store. */
   compactionSettled(done: () => void): void;
   status(): MemberStatus;
+  /** Those that are on, as applied here; by kind. */
+  alarms(): readonly Alarm[];
   /** As applied here, in no order. */
   members(): readonly MemberInfo[];
   /** Through whichever member, one change after the other. May call back within the call. */

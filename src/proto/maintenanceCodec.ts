@@ -29,6 +29,12 @@ export interface AlarmRequest {
   readonly alarm: number;
 }
 
+export interface AlarmAnswer {
+  /** 0n is one too, and not written. */
+  readonly memberId: bigint;
+  readonly kind: number;
+}
+
 export const DowngradeAction = { validate: 0, enable: 1, cancel: 2 } as const;
 
 export interface DowngradeRequest {
@@ -54,6 +60,13 @@ export function decodeEmptyRequest(bytes: Uint8Array): Malformed | undefined {
   const reader = new Reader(bytes);
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) reader.skip(tag, 0);
   return reader.fault;
+}
+
+/** Otherwise nobody knows what it asks for. */
+export function isKnownAlarm({ action, alarm }: AlarmRequest): boolean {
+  const known = (all: Readonly<Record<string, number>>, one: number): boolean =>
+    Object.values(all).includes(one);
+  return known(AlarmAction, action) && known(AlarmKind, alarm);
 }
 
 export function decodeAlarmRequest(bytes: Uint8Array): AlarmRequest | Malformed {
@@ -118,6 +131,21 @@ export function encodeStatusResponse(
   writer.id(0x20, answer.leader);
   writer.integer(0x18, answer.dbSizeBytes);
   writer.string(0x12, answer.version);
+  writeHeader(writer, header);
+  return writer.finish();
+}
+
+export function encodeAlarmResponse(
+  writer: Writer,
+  header: AnswerHeader,
+  alarms: readonly AlarmAnswer[],
+): Uint8Array {
+  for (const { memberId, kind } of alarms.toReversed()) {
+    const mark = writer.mark();
+    writer.integer(0x10, kind);
+    writer.id(0x08, memberId);
+    writer.message(0x12, mark);
+  }
   writeHeader(writer, header);
   return writer.finish();
 }

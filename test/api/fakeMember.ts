@@ -1,4 +1,5 @@
 // A member that does what a test tells it, and calls that keep what they are answered.
+import type { Alarm } from "../../src/apply/alarms.ts";
 import type { CommandKind } from "../../src/apply/command.ts";
 import { LongRange } from "../../src/apply/longRange.ts";
 import type { LongRangeResult, RangeResult, TxnResult } from "../../src/apply/outcome.ts";
@@ -49,6 +50,7 @@ export class FakeMember implements MemberService {
     [];
   readonly transfers: { readonly to: MemberId; readonly completion: TransferCompletion }[] = [];
   list: readonly MemberInfo[] = [];
+  raised: readonly Alarm[] = [];
   isLearner = false;
 
   /** What the next read gives, or throws. */
@@ -126,6 +128,10 @@ export class FakeMember implements MemberService {
       isLearner: this.isLearner,
       isRefilling: false,
     };
+  }
+
+  alarms(): readonly Alarm[] {
+    return this.raised;
   }
 
   members(): readonly MemberInfo[] {

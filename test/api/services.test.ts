@@ -1,10 +1,10 @@
 // Cluster, Maintenance and health over a fake member.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CommandKind } from "../../src/apply/command.ts";
 import { MemberId, noMember, Revision } from "../../src/base/brand.ts";
 import {
   EtcdError,
-  errAlarmUnsupported,
   errAuthUnsupported,
   errCompacted,
   errDowngradeTarget,
@@ -13,6 +13,8 @@ import {
   errInvalidAuthManagement,
   errRoleNotFound,
   errStopped,
+  errTooManyAlarms,
+  errUnknownAlarm,
   errUnknownService,
   StatusCode,
 } from "../../src/base/errors.ts";
@@ -92,26 +94,59 @@ test("Status: local, and tells when there is no leader", () => {
   });
 });
 
-test("Alarm: none are on; raising one is refused", () => {
-  const rows = [
-    { fields: {}, served: true, why: "list all" },
-    { fields: { alarm: 1 }, served: true, why: "list one kind" },
-    {
-      fields: { action: 2, alarm: 1, memberID: "5" },
-      served: true,
-      why: "take an absent one away",
-    },
-    { fields: { action: 2 }, served: true, why: "take away nothing" },
-    { fields: { action: 1 }, served: true, why: "raise nothing" },
-    { fields: { action: 1, alarm: 1 }, served: false, why: "raise one" },
-    { fields: { action: 7 }, served: false, why: "an unknown action crashes etcd 3.5" },
-  ];
-  for (const { fields, served, why } of rows) {
+test("Alarm: a question enters the log too, and the answer names the alarms", () => {
+  const path = "/etcdserverpb.Maintenance/Alarm";
+  for (const fields of [{}, { alarm: 1 }, { action: 1, alarm: 2, memberID: "5" }, { action: 2 }]) {
+    const member = new FakeMember();
     const message = encodeMessage("AlarmRequest", fields);
-    const call = run(new FakeMember(), "/etcdserverpb.Maintenance/Alarm", message);
-    if (served) assert.deepEqual(answerOf(call, "AlarmResponse"), { header: headerNow }, why);
-    else assert.deepEqual(call.answers, [errAlarmUnsupported], why);
+    const call = run(member, path, message);
+    const [proposed] = member.proposed;
+    assert.ok(proposed !== undefined);
+    assert.equal(proposed.kind, CommandKind.alarm);
+    assert.deepEqual(proposed.body, Buffer.from(message));
+    const alarms = [
+      { memberId: 0n, kind: 1 },
+      { memberId: 2n ** 64n - 1n, kind: 2 },
+    ];
+    proposed.completion.onOutcome({ kind: "alarm", revision: Revision(11), alarms });
+    assert.deepEqual(answerOf(call, "AlarmResponse"), {
+      header: { ...headerNow, revision: "11" },
+      alarms: [{ alarm: 1 }, { memberID: "18446744073709551615", alarm: 2 }],
+    });
   }
+});
+
+test("Alarm: an unknown action or kind crashes etcd 3.5; here it is refused", () => {
+  for (const fields of [{ action: 7 }, { action: 1, alarm: 3 }, { alarm: -1 }]) {
+    const member = new FakeMember();
+    const message = encodeMessage("AlarmRequest", fields);
+    const call = run(member, "/etcdserverpb.Maintenance/Alarm", message);
+    assert.deepEqual(call.answers, [errUnknownAlarm]);
+    assert.deepEqual(member.proposed, []);
+  }
+});
+
+test("Alarm: what the log refuses, and what it does not take", () => {
+  const member = new FakeMember();
+  const message = encodeMessage("AlarmRequest", { action: 1, alarm: 1 });
+  const calls = [0, 1].map(() => run(member, "/etcdserverpb.Maintenance/Alarm", message));
+  member.proposed[0]?.completion.onOutcome({ kind: "refused", error: errTooManyAlarms });
+  member.proposed[1]?.completion.onRefused(errStopped);
+  assert.deepEqual(
+    calls.map(({ answers }) => answers),
+    [[errTooManyAlarms], [errStopped]],
+  );
+});
+
+test("Status: each alarm in protobuf's text form, with the blank behind it", () => {
+  const member = new FakeMember();
+  member.raised = [
+    { memberId: 0n, kind: 1 },
+    { memberId: 2n ** 63n, kind: 2 },
+  ];
+  const call = run(member, "/etcdserverpb.Maintenance/Status", new Uint8Array(0));
+  const { errors } = answerOf(call, "StatusResponse") as { errors?: unknown };
+  assert.deepEqual(errors, ["alarm:NOSPACE ", "memberID:9223372036854775808 alarm:CORRUPT "]);
 });
 
 test("HashKV: asks the member and hands its word on", () => {

@@ -31,6 +31,7 @@ import { Malformed } from "../../src/proto/reader.ts";
 import { Writer } from "../../src/proto/writer.ts";
 import { type Entry, EntryKind } from "../../src/raft/types.ts";
 import { bytes, Disk } from "../mvcc/support.ts";
+import { encodeMessage } from "../support/messages.ts";
 
 export interface Command {
   readonly kind: CommandKind;
@@ -133,6 +134,10 @@ export const command = {
   revoke: (id: bigint): Command => ({
     kind: CommandKind.leaseRevoke,
     body: owned(encodeLeaseIdRequest(writer, { id: LeaseId(id) })),
+  }),
+  alarm: (fields: { action: number; alarm: number; memberID: string }): Command => ({
+    kind: CommandKind.alarm,
+    body: encodeMessage("AlarmRequest", fields),
   }),
   expire: (expiry: Expiry): Command => ({
     kind: CommandKind.leaseExpire,

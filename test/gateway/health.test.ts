@@ -4,16 +4,14 @@ import { test } from "node:test";
 import { LogIndex, MemberId, noMember, Revision, Term } from "../../src/base/brand.ts";
 import { type EtcdError, errNoLeader, errTimeout } from "../../src/base/errors.ts";
 import type { HttpReply } from "../../src/gateway/exchange.ts";
-import {
-  type AlarmName,
-  type HealthSource,
-  HealthTally,
-  healthPages,
-} from "../../src/gateway/health.ts";
+import { type HealthSource, HealthTally, healthPages } from "../../src/gateway/health.ts";
 import type { MemberStatus } from "../../src/member/service.ts";
+import { AlarmKind } from "../../src/proto/maintenanceCodec.ts";
+
+const kinds = { NOSPACE: AlarmKind.noSpace, CORRUPT: AlarmKind.corrupt } as const;
 
 interface Ailment {
-  readonly alarms?: readonly AlarmName[];
+  readonly alarms?: readonly (keyof typeof kinds)[];
   readonly leader?: MemberId;
   readonly isLearner?: boolean;
   readonly quorum?: EtcdError;
@@ -64,8 +62,8 @@ function sourceOf(ailment: Ailment, tally: HealthTally): HealthSource {
   };
   return {
     tally,
-    alarms: () => ailment.alarms ?? [],
     member: {
+      alarms: () => (ailment.alarms ?? []).map((name) => ({ memberId: 1n, kind: kinds[name] })),
       status: () => status,
       readIndex(completion) {
         if (ailment.quorum === undefined) completion.onReady();

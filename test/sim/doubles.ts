@@ -178,6 +178,7 @@ export function serviceWith(
     hashKv: (revision, completion) => member.hashKv(revision, completion),
     compactionSettled: (done) => member.compactionSettled(done),
     status: () => member.status(),
+    alarms: () => member.alarms(),
     members: () => member.members(),
     changeMembership: (request, completion) => member.changeMembership(request, completion),
     transferLeadership: (to, completion) => member.transferLeadership(to, completion),

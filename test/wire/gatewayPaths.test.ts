@@ -44,6 +44,42 @@ const electionKey = (name: string): object => ({
   lease: 9,
 });
 
+/** While one is on; it was raised twice, and what else is asked of it has no order in etcd. */
+function alarms(alarm: string): readonly Row[] {
+  const path = "/v3/maintenance/alarm";
+  const put = '{"key":"YQ==","value":"MQ=="}';
+  const txn =
+    (...success: object[]): Body =>
+    () => ({ success });
+  return [
+    ["/v3/lease/grant", '{"ID":710,"TTL":600}'],
+    [path, () => ({ action: "ACTIVATE", alarm })],
+    [path, () => ({ action: "ACTIVATE", alarm })],
+    [path, () => ({ action: "GET" })],
+    [path, () => ({ action: "GET", alarm, memberID: "5" })],
+    [path, () => ({ action: "GET", alarm: "NONE" })],
+    ["/v3/maintenance/status", "{}"],
+    ["/v3/kv/put", put],
+    ["/v3/kv/put", '{"key":"YQ==","lease":"999"}'],
+    ["/v3/kv/range", '{"key":"YQ=="}'],
+    ["/v3/kv/deleterange", '{"key":"YQ=="}'],
+    ["/v3/kv/txn", txn({ request_put: { key: "YQ==" } })],
+    ["/v3/kv/txn", txn({ request_range: { key: "YQ==" } })],
+    ["/v3/kv/txn", txn({ request_delete_range: { key: "YQ==" } })],
+    ["/v3/kv/txn", txn({ request_txn: { success: [{ request_put: { key: "YQ==" } }] } })],
+    ["/v3/kv/compaction", '{"revision":"3"}'],
+    ["/v3/lease/grant", '{"ID":711,"TTL":600}'],
+    ["/v3/lease/keepalive", '{"ID":710}', 1],
+    ["/v3/lease/revoke", '{"ID":999}'],
+    ["/v3/lease/revoke", '{"ID":710}'],
+    ["/v3/lock/lock", '{"name":"bG9jaw==","lease":710}'],
+    [path, () => ({ action: "DEACTIVATE", alarm, memberID: "5" })],
+    [path, () => ({ action: "DEACTIVATE", alarm })],
+    ["/v3/kv/put", put],
+    ["/v3/lease/revoke", '{"ID":710}'],
+  ];
+}
+
 const story: readonly Row[] = [
   ["/v3/kv/put", '{"key":"YQ==","value":"MQ=="}'],
   ["/v3/kv/put", "{}"],
@@ -133,6 +169,8 @@ const story: readonly Row[] = [
   ["/v3/maintenance/hash", "7"],
   ["/v3/maintenance/alarm", '{"action":"ACTIVATE","alarm":"NONE"}'],
   ["/v3/maintenance/alarm", '{"action":"DEACTIVATE","alarm":"NOSPACE","memberID":"77"}'],
+  ...alarms("NOSPACE"),
+  ...alarms("CORRUPT"),
   ...[
     ...[
       "",
