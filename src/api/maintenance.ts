@@ -1,5 +1,5 @@
-// The Maintenance service: how this member is, whether its state equals the others', alarms, and downgrades
-// as far as there are none.
+// The Maintenance service: how this member is, whether its state equals the others', alarms, its store built
+// anew, and downgrades as far as there are none.
 import { CommandKind } from "../apply/command.ts";
 import { assert } from "../base/assert.ts";
 import { MemberId, noMember } from "../base/brand.ts";
@@ -97,6 +97,16 @@ export class MaintenanceService {
     if (target instanceof Malformed) return call.fail(errMalformed(target.why));
     this.#member.transferLeadership(MemberId(target), {
       onMoved: () => call.respond(emptyBytes),
+      onRefused: (error: EtcdError) => call.fail(error),
+    });
+  };
+
+  /** Of this member alone; its answer is empty, header and all, as etcd's. */
+  readonly defragment: UnaryMethod = (call, message) => {
+    const fault = decodeEmptyRequest(message);
+    if (fault !== undefined) return call.fail(errMalformed(fault.why));
+    this.#member.defragment({
+      onDone: () => call.respond(emptyBytes),
       onRefused: (error: EtcdError) => call.fail(error),
     });
   };

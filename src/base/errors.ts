@@ -116,6 +116,10 @@ export const errTimeoutLeaderTransfer = refusal(
 export const errImpossibleChange = (why: string): EtcdError =>
   refusal(invalidArgument, `etcdserver: impossible change of membership: ${why}`);
 
+/** UNKNOWN: as etcd lets out what its disk says. */
+export const errDefragmentFailed = (why: string): EtcdError =>
+  refusal(unknown, `etcdserver: cannot defragment: ${why}`);
+
 // Availability.
 /** UNAVAILABLE as in etcd 3.5, so that its clients try another member; FAILED_PRECONDITION since 3.6. */
 export const errLearnerRefuses = refusal(unavailable, "etcdserver: rpc not supported for learner");

@@ -66,6 +66,7 @@ export function bindMethods(member: MemberService): MethodTable {
     ["/etcdserverpb.Maintenance/MoveLeader", maintenance.moveLeader],
     ["/etcdserverpb.Maintenance/Status", maintenance.status],
     ["/etcdserverpb.Maintenance/Alarm", maintenance.alarm],
+    ["/etcdserverpb.Maintenance/Defragment", maintenance.defragment],
     ["/etcdserverpb.Maintenance/HashKV", maintenance.hashKv],
     ["/etcdserverpb.Maintenance/Hash", maintenance.hash],
     ["/etcdserverpb.Maintenance/Downgrade", maintenance.downgrade],

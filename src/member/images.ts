@@ -37,6 +37,8 @@ export interface ImagesParts {
   readonly tally: ImageTally;
   /** A frame could not be decoded and was dropped. */
   readonly onBadFrame: (from: MemberId) => void;
+  /** The place beside the store is free for an image. @returns false: not now. */
+  readonly makeRoom: () => boolean;
   /** For what a peer could make this member say again and again. */
   readonly oddities: SeldomLog;
 }
@@ -78,6 +80,7 @@ export class Images {
       tally: parts.tally,
       onBadFrame: parts.onBadFrame,
       oddities: parts.oddities,
+      makeRoom: parts.makeRoom,
       home: ports.home,
       link: ports.link,
       log: ports.log,
@@ -239,7 +242,7 @@ export class Images {
     if (this.#isReceiving(from, transfer)) this.#receiver?.onRepeat();
     else if (raft.status().commit >= offer.meta.index) this.#answerDone(from, transfer);
     else if (!this.#mayLead(from, offer)) this.#refuse(from, { transfer, why: Refusal.stale });
-    else if (this.#receiver?.step === "taken") {
+    else if (this.#receiver?.step === "taken" || !this.#parts.makeRoom()) {
       this.#refuse(from, { transfer, why: Refusal.busy });
     } else this.#begin(from, offer);
   }

@@ -9,12 +9,14 @@ import { SeldomLog } from "../base/seldomLog.ts";
 import type { RaftNode } from "../raft/node.ts";
 import type { Ready } from "../raft/ready.ts";
 import { type Entry, EntryKind } from "../raft/types.ts";
-import { decodeFrame, FrameKind, frameKind } from "../transport/frame.ts";
+import type { EngineBatch } from "../storage/engine.ts";
 import type { WatchHub } from "../watch/hub.ts";
 import type { ChangeRequest } from "./changeRequest.ts";
 import { ClusterDuties } from "./clusterDuties.ts";
+import { Defragment } from "./defragment.ts";
 import { type MemberEvent, requestTicksMax } from "./events.ts";
 import { Images } from "./images.ts";
+import { Inbox } from "./inbox.ts";
 import { Jobs } from "./jobs.ts";
 import { LeaderLoss } from "./leaderLoss.ts";
 import { Leases } from "./leases.ts";
@@ -31,6 +33,7 @@ import type { Roster } from "./roster.ts";
 import { Rounds } from "./rounds.ts";
 import type {
   ChangeCompletion,
+  DefragmentCompletion,
   HashCompletion,
   MemberInfo,
   MemberService,
@@ -59,8 +62,10 @@ export class Member implements MemberService {
   readonly #pending: Pending;
   readonly #reads: Reads;
   readonly #outbox: Outbox;
+  readonly #inbox: Inbox;
   readonly #pump: Pump;
   readonly #images: Images;
+  readonly #defragment: Defragment;
   readonly #compaction: LogCompaction;
   #storeWriter: StoreWriter;
   readonly #jobs: Jobs;
@@ -110,19 +115,17 @@ export class Member implements MemberService {
       oddities: this.#oddities,
       tally: this.#tally.images,
       onBadFrame: (from) => this.#tally.onBadFrame(from),
+      makeRoom: () => this.#defragment.giveWay(),
     });
+    this.#defragment = this.#newDefragment();
     this.#compaction = new LogCompaction({
-      raft: core.raft,
-      log: ports.raftLog,
-      applied: core.applier.applied,
+      ...{ raft, log: ports.raftLog, applied: core.applier.applied },
       bounds: { ...defaultCompactionBounds, ...config.compaction },
       heardTicksMax: config.timing.electionTicks,
     });
     this.#outbox = new Outbox(ports.link, (peer) => this.#images.want(peer));
     this.#pump = new Pump({
-      raft: core.raft,
-      log: ports.raftLog,
-      outbox: this.#outbox,
+      ...{ raft, log: ports.raftLog, outbox: this.#outbox },
       hooks: {
         apply: (entries) => this.#apply(entries),
         onReads: (ready) => this.#onReads(ready),
@@ -146,6 +149,7 @@ export class Member implements MemberService {
       propose: (kind, body, completion) => this.propose(kind, body, completion),
       confirm: (completion) => this.readIndex(completion),
     });
+    this.#inbox = this.#newInbox();
   }
 
   get clusterId(): bigint {
@@ -196,7 +200,7 @@ export class Member implements MemberService {
         this.#onTick();
         break;
       case "frame":
-        this.#onFrame(event.from, event.bytes);
+        this.#inbox.onFrame(event.from, event.bytes);
         break;
       case "campaign":
         this.#raft.campaign();
@@ -232,7 +236,8 @@ export class Member implements MemberService {
     const isBusy = this.#pending.commands > 0;
     if (this.#images.turn(this.#storeWriter.isIdle, isBusy)) this.#ports.requestTurn();
     // A batch that began now would only have to be waited for: its rows are in the snapshot.
-    if (!this.#pump.isHeld) this.#storeWriter.turn();
+    if (!this.#pump.isHeld && !this.#defragment.holdsStore) this.#storeWriter.turn();
+    this.#defragment.turn(this.#storeWriter.isIdle);
     if (this.#jobs.step()) this.#ports.requestTurn();
     this.#tellLinks();
   }
@@ -271,6 +276,12 @@ export class Member implements MemberService {
     this.#ports.requestTurn();
   }
 
+  defragment(completion: DefragmentCompletion): void {
+    if (this.#stopped) completion.onRefused(errStopped);
+    else this.#defragment.add(completion);
+    this.#ports.requestTurn();
+  }
+
   onLeaderLost(onLost: () => void): () => void {
     return this.#leaderLoss.add(onLost);
   }
@@ -304,6 +315,7 @@ export class Member implements MemberService {
     return numbersOf({
       ...{ status: this.status(), tally: this.#tally, applier: this.#applier, hub: this.#hub },
       ...{ pending: this.#pending, reads: this.#reads, images: this.#images },
+      isDefragmenting: this.#defragment.isUnderWay,
       ...{ renewedLeases: this.#leases.renewedCount, nowMs: this.#ports.clock.nowMs() },
     });
   }
@@ -360,8 +372,25 @@ export class Member implements MemberService {
       clock: this.#ports.clock,
       engine: this.#ports.home.engine,
       source: this.#applier,
-      onDone: (error) => this.#onBatchWritten(error),
+      onDone: (error, batch) => this.#onBatchWritten(error, batch),
       flushSec: this.#tally.storeFlushSec,
+    });
+  }
+
+  #newDefragment(): Defragment {
+    const { home, clock, log, requestTurn: wake, fail } = this.#ports;
+    return new Defragment({
+      ...{ home, clock, log, wake, fail },
+      isReceiving: () => this.#images.receivingFrom !== undefined,
+      tookSec: this.#tally.defragSec,
+    });
+  }
+
+  #newInbox(): Inbox {
+    return new Inbox({
+      ...{ self: this.id, raft: this.#raft, images: this.#images, cluster: this.#cluster },
+      ...{ leases: this.#leases, rounds: this.#rounds },
+      ...{ tally: this.#tally, oddities: this.#oddities },
     });
   }
 
@@ -380,37 +409,6 @@ export class Member implements MemberService {
     this.#compaction.tick(this.#images.oldestIndex);
     this.#leaderLoss.tick(this.#raft.leader !== noMember);
     this.#cluster.tick();
-  }
-
-  #onFrame(from: MemberId, bytes: Uint8Array): void {
-    const kind = frameKind(bytes);
-    if (kind === FrameKind.bulk) {
-      this.#images.onFrame(from, bytes);
-      return;
-    }
-    if (kind === FrameKind.membership) {
-      if (!this.#cluster.changes.onFrame(from, bytes)) this.#tally.onBadFrame(from);
-      return;
-    }
-    if (kind === FrameKind.lease) {
-      if (!this.#leases.onFrame(from, bytes)) this.#tally.onBadFrame(from);
-      return;
-    }
-    const frame = decodeFrame({ from, to: this.#config.id, bytes });
-    if (frame.kind === "bad") {
-      this.#tally.onBadFrame(from);
-      this.#oddities.warn(`${from} ${frame.why}`, "dropped a frame that cannot be decoded", {
-        ...{ from, why: frame.why },
-      });
-      return;
-    }
-    for (const message of frame.messages) {
-      if (message.kind === "forward") this.#rounds.add(message);
-      // Only whoever holds a snapshot's chunks may tell raft of it: the log would begin behind a state
-      // that the store does not have.
-      else if (message.kind === "snapshot") this.#tally.onBadFrame(from);
-      else this.#raft.step(message);
-    }
   }
 
   #apply(entries: readonly Entry[]): void {
@@ -478,9 +476,10 @@ export class Member implements MemberService {
     this.#ports.onLeader?.(this.status());
   }
 
-  #onBatchWritten(error: Error | undefined): void {
+  #onBatchWritten(error: Error | undefined, batch: EngineBatch): void {
     if (error !== undefined) this.#ports.fail(error);
     else {
+      this.#defragment.onBatch(batch);
       this.#compaction.onFlushed(this.#applier.store.savedApplied.index);
       this.#ports.requestTurn();
     }
@@ -493,6 +492,7 @@ export class Member implements MemberService {
     this.#leases.stop();
     this.#jobs.refuseAll(errStopped);
     this.#images.stop();
+    this.#defragment.stop();
     this.#cluster.refuseAll(errStopped);
     this.#hub.stop();
   }

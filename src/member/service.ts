@@ -47,6 +47,13 @@ export interface HashCompletion {
   onRefused(error: EtcdError): void;
 }
 
+/** Receives what became of building the store anew; exactly one of the two is called, once. */
+export interface DefragmentCompletion {
+  onDone(): void;
+  /** The store is as it was. */
+  onRefused(error: EtcdError): void;
+}
+
 export interface HashResult {
   readonly hash: number;
   readonly revision: Revision;
@@ -141,6 +148,8 @@ export interface MemberService {
   hashKv(revision: number, completion: HashCompletion): void;
   /** Calls back when physical removal up to the last compaction has been written to the store. */
   compactionSettled(done: () => void): void;
+  /** Builds this member's store anew, without free pages; it serves meanwhile. */
+  defragment(completion: DefragmentCompletion): void;
   status(): MemberStatus;
   /** Those that are on, as applied here; by kind. */
   alarms(): readonly Alarm[];

@@ -24,7 +24,7 @@ export class StoreWriter {
   readonly #clock: Clock;
   readonly #engine: Engine;
   readonly #source: ChangeSource;
-  readonly #onDone: (error: Error | undefined) => void;
+  readonly #onDone: (error: Error | undefined, batch: EngineBatch) => void;
   readonly #flushSec: Histogram | undefined;
   #taken = 0;
   #written = 0;
@@ -34,7 +34,8 @@ export class StoreWriter {
     clock: Clock;
     engine: Engine;
     source: ChangeSource;
-    onDone: (error: Error | undefined) => void;
+    /** The batch is in the engine, unless there is an error. */
+    onDone: (error: Error | undefined, batch: EngineBatch) => void;
     /** Gets how long each batch took. */
     flushSec?: Histogram;
   }) {
@@ -80,7 +81,7 @@ export class StoreWriter {
         this.#written++;
         this.#source.batchWritten();
       }
-      this.#onDone(error);
+      this.#onDone(error, batch);
     });
   }
 }

@@ -22,6 +22,7 @@ export const readRetryMs = 500;
 const batchBounds: readonly number[] = exponentialBounds(1, 2, 14);
 const applyBoundsSec: readonly number[] = exponentialBounds(0.0001, 2, 20);
 const hashBoundsSec: readonly number[] = exponentialBounds(0.01, 2, 15);
+const defragBoundsSec: readonly number[] = exponentialBounds(0.1, 2, 13);
 const pauseBoundsMs: readonly number[] = exponentialBounds(1, 2, 13);
 const indexPauseBoundsMs: readonly number[] = exponentialBounds(0.5, 2, 14);
 const compactionBoundsMs: readonly number[] = exponentialBounds(100, 2, 14);
@@ -38,6 +39,8 @@ export class MemberTally {
   /** By command kind, done and refused. A round takes one look at the clock: each of its commands its share. */
   readonly applySec = new Map<number, { readonly done: Histogram; readonly refused: Histogram }>();
   readonly hashSec = new Histogram(hashBoundsSec);
+  /** Stores that were built anew. */
+  readonly defragSec = new Histogram(defragBoundsSec);
   /** Steps of a compaction, and all of it. A step visits keys of the index and drops their rows. */
   readonly compactionPauseMs = new Histogram(pauseBoundsMs);
   readonly compactionIndexPauseMs = new Histogram(indexPauseBoundsMs);
@@ -150,6 +153,7 @@ export interface MemberNumbers {
   readonly slowReads: number;
   readonly sendingTo: readonly MemberId[];
   readonly receivingFrom: MemberId | undefined;
+  readonly isDefragmenting: boolean;
   /** By this member as leader. */
   readonly renewedLeases: number;
   /** Milliseconds of the member's clock. */
@@ -186,6 +190,7 @@ export function numbersOf(parts: {
     readonly sendingTo: readonly MemberId[];
     readonly receivingFrom: MemberId | undefined;
   };
+  readonly isDefragmenting: boolean;
   readonly renewedLeases: number;
   readonly nowMs: number;
 }): MemberNumbers {
@@ -201,6 +206,7 @@ export function numbersOf(parts: {
     slowReads: reads.slowCount,
     sendingTo: images.sendingTo,
     receivingFrom: images.receivingFrom,
+    isDefragmenting: parts.isDefragmenting,
     renewedLeases: parts.renewedLeases,
     nowMs: parts.nowMs,
     keys: store.keyCount,

@@ -94,6 +94,13 @@ export function writeImages(text: MetricsText, { tally, ...numbers }: MemberNumb
   );
 }
 
+/** Stores that were built anew. */
+export function writeDefrag(text: MetricsText, { tally, isDefragmenting }: MemberNumbers): void {
+  const took = "etcd_disk_backend_defrag_duration_seconds";
+  text.histogram(took, "How long defragmenting took.", tally.defragSec);
+  text.gauge("etcd_disk_defrag_inflight", "1 while defragmenting.", isDefragmenting ? 1 : 0);
+}
+
 /** What the leader counts of learners and of its heartbeats. */
 export function writeLeader(text: MetricsText, { tally }: MemberNumbers): void {
   const promote = "etcd_server_learner_promote";

@@ -9,6 +9,7 @@ import { writeClients, writeGrpc } from "./grpcFamilies.ts";
 import {
   writeApply,
   writeByPeer,
+  writeDefrag,
   writeImages,
   writeLeader,
   writeLeases,
@@ -71,6 +72,7 @@ export class MetricsPage {
     writeApply(text, numbers);
     writeLeases(text, numbers);
     writeImages(text, numbers);
+    writeDefrag(text, numbers);
     writeLeader(text, numbers);
     writeStill(text);
     writePeers(text, this.#sources);

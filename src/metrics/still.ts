@@ -43,12 +43,6 @@ export const stillFamilies: readonly StillFamily[] = [
     why: "the store is the snapshot: no file is synced beside it",
   },
   {
-    name: "etcd_disk_backend_defrag_duration_seconds",
-    is: { bounds: exponentialBounds(0.1, 2, 13) },
-    why: "Defragment is not served",
-  },
-  { name: "etcd_disk_defrag_inflight", is: { gauge: 0 }, why: "Defragment is not served" },
-  {
     name: "etcd_mvcc_hash_duration_seconds",
     is: { bounds: exponentialBounds(0.01, 2, 15) },
     why: "Hash, of the bytes of a store, is not served; HashKV, of its content, is",

@@ -60,10 +60,11 @@ export const pagedRowsMin = 1_000;
 type Done = (error: Error | undefined) => void;
 
 export class LmdbEngine implements Engine {
+  readonly #options: LmdbOptions;
   readonly #directory: string;
   readonly #gate: ThreadGate;
-  readonly #env: Env;
-  readonly #tables: readonly Dbi[];
+  #env: Env;
+  #tables: readonly Dbi[];
   readonly #framer = new RowFramer();
   #reader: Txn;
   #isReading = true;
@@ -77,29 +78,16 @@ export class LmdbEngine implements Engine {
 
   /** @throws {EngineFault} when it cannot be opened. */
   constructor(options: LmdbOptions) {
+    this.#options = options;
     this.#directory = options.directory;
     this.#gate = options.gate ?? new ThreadGate();
     this.#checked = new Set(options.isChecked === true ? Object.values(Table) : []);
     makeDirectory(options.directory);
-    const used = fileBytes(path.join(options.directory, "data.mdb"));
-    this.#mapBytes = Math.max(options.mapBytes, 2 ** Math.ceil(Math.log2(2 * used + pageBytes)));
-    this.#env = new nodeLmdb.Env();
-    try {
-      this.#env.open({
-        path: freshSpelling(options.directory),
-        mapSize: this.#mapBytes,
-        maxDbs: tableCount + 1,
-        noMetaSync: true,
-      });
-      this.#tables = Object.values(tableNames).map((name) =>
-        this.#env.openDbi({ name, create: true, keyIsBuffer: true }),
-      );
-      if (options.owner !== undefined) checkOwner(this.#env, options.owner);
-      this.#reader = this.#env.beginTxn({ readOnly: true });
-    } catch (error) {
-      closeQuietly(this.#env);
-      throw faultOf(error, options.directory);
-    }
+    const { env, tables, reader, mapBytes } = openStore(options);
+    this.#env = env;
+    this.#tables = tables;
+    this.#reader = reader;
+    this.#mapBytes = mapBytes;
   }
 
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
@@ -184,6 +172,23 @@ export class LmdbEngine implements Engine {
     this.#closePins();
     this.#endReader();
     this.#env.close();
+  }
+
+  /**
+   * Lets `between` put another file with the same rows in the place of its own, and goes on with that.
+   *
+   * @throws {Mistake} while a batch is under way. @throws what `between` throws, or {EngineFault}: it is closed.
+   */
+  reopen(between: () => void): void {
+    this.closeNow();
+    between();
+    const { env, tables, reader, mapBytes } = openStore(this.#options);
+    this.#env = env;
+    this.#tables = tables;
+    this.#reader = reader;
+    this.#isReading = true;
+    this.#mapBytes = mapBytes;
+    this.#closed = false;
   }
 
   close(): Promise<void> {
@@ -322,6 +327,36 @@ export class LmdbEngine implements Engine {
 
   #table(table: Table): Dbi {
     return this.#tables[table] ?? unreachable(`table ${table}`);
+  }
+}
+
+interface OpenStore {
+  readonly env: Env;
+  readonly tables: readonly Dbi[];
+  readonly reader: Txn;
+  readonly mapBytes: number;
+}
+
+/** @throws {EngineFault} */
+function openStore({ directory, owner, ...options }: LmdbOptions): OpenStore {
+  const used = fileBytes(path.join(directory, "data.mdb"));
+  const mapBytes = Math.max(options.mapBytes, 2 ** Math.ceil(Math.log2(2 * used + pageBytes)));
+  const env = new nodeLmdb.Env();
+  try {
+    env.open({
+      path: freshSpelling(directory),
+      mapSize: mapBytes,
+      maxDbs: tableCount + 1,
+      noMetaSync: true,
+    });
+    const tables = Object.values(tableNames).map((name) =>
+      env.openDbi({ name, create: true, keyIsBuffer: true }),
+    );
+    if (owner !== undefined) checkOwner(env, owner);
+    return { env, tables, reader: env.beginTxn({ readOnly: true }), mapBytes };
+  } catch (error) {
+    closeQuietly(env);
+    throw faultOf(error, directory);
   }
 }
 

@@ -1,15 +1,15 @@
-// Stores of one member on disk: the one in use, and the one that is built from an image beside it.
+// Stores of one member on disk: the one in use, and the one that is built beside it.
 //
 //   <member>/store/data.mdb, lock.mdb            in use
 //   <member>/store.incoming-N/data.mdb, lock.mdb
 //   <member>/store.incoming-N/complete.json      index and term of the moment; written when all rows are
 //
-// A commit is one rename of data.mdb. What a crash leaves before and behind it, `incomingFate` decides.
+// A commit or a replacement is one rename of data.mdb. What a crash leaves before and behind it, `incomingFate` decides.
 import fs from "node:fs";
 import path from "node:path";
 import { assert } from "../base/assert.ts";
 import type { ThreadGate } from "../base/threadGate.ts";
-import type { TableRow } from "./engine.ts";
+import type { EngineBatch, TableRow } from "./engine.ts";
 import { writeJson } from "./jsonFile.ts";
 import { LmdbEngine } from "./lmdb.ts";
 import {
@@ -36,6 +36,7 @@ export interface LmdbHomeOptions extends StoreBootOptions {
 }
 
 type Done = (error: Error | undefined) => void;
+type SwapKind = "commit" | "replace";
 
 /** @throws {EngineFault} when the store is another's, cannot be opened, or is lost for good. */
 export function openLmdbHome(options: LmdbHomeOptions): LmdbStoreHome {
@@ -75,7 +76,7 @@ export class LmdbStoreHome implements StoreHome {
     const incoming = new LmdbIncoming(
       { directory: place, mapBytes, owner, onStep, ...(gate && { gate }) },
       {
-        swap: (done) => this.#swap(incoming, done),
+        swap: (kind, done) => this.#swap(incoming, kind, done),
         onAbandon: () => {
           this.#incoming = undefined;
           this.#await(incoming.remove());
@@ -93,23 +94,29 @@ export class LmdbStoreHome implements StoreHome {
     await Promise.all(this.#endings);
   }
 
-  #swap(incoming: LmdbIncoming, done: Done): void {
-    setImmediate(() => this.#engine.whenIdle(() => this.#swapNow(incoming, done)));
+  #swap(incoming: LmdbIncoming, kind: SwapKind, done: Done): void {
+    setImmediate(() => this.#engine.whenIdle(() => this.#swapNow(incoming, kind, done)));
   }
 
   // Without a turn in between: nobody may find the old engine closed and the new one not there.
-  #swapNow(incoming: LmdbIncoming, done: Done): void {
+  #swapNow(incoming: LmdbIncoming, kind: SwapKind, done: Done): void {
     if (this.#dead) return;
     const { directory, onStep } = this.#options;
-    try {
-      // Kept open, the old file is not taken apart within the rename; that may take long.
-      const oldFile = fs.openSync(path.join(directory, dataName), "r");
-      this.#engine.closeNow();
-      incoming.engine.closeNow();
+    const rename = (): void => {
       onStep?.("closed");
       takePlace(incoming.directory, directory);
       onStep?.("renamed");
-      this.#engine = new LmdbEngine(this.#options);
+    };
+    try {
+      // Kept open, the old file is not taken apart within the rename; that may take long.
+      const oldFile = fs.openSync(path.join(directory, dataName), "r");
+      incoming.engine.closeNow();
+      if (kind === "replace") this.#engine.reopen(rename);
+      else {
+        this.#engine.closeNow();
+        rename();
+        this.#engine = new LmdbEngine(this.#options);
+      }
       onStep?.("opened");
       this.#incoming = undefined;
       fs.rmSync(incoming.directory, { recursive: true, force: true });
@@ -130,10 +137,16 @@ export class LmdbStoreHome implements StoreHome {
   }
 }
 
+/** What the incoming store asks of its home. */
+interface Owner {
+  swap(kind: SwapKind, done: Done): void;
+  onAbandon(): void;
+}
+
 class LmdbIncoming implements IncomingStore {
   readonly directory: string;
   readonly engine: LmdbEngine;
-  readonly #home: { swap(done: Done): void; onAbandon(): void };
+  readonly #home: Owner;
   readonly #onStep: ((step: HomeStep) => void) | undefined;
   #step: "open" | "busy" | "finished" | "committing" | "gone" = "open";
   #finishing: Promise<void> = Promise.resolve();
@@ -146,7 +159,7 @@ class LmdbIncoming implements IncomingStore {
       gate?: ThreadGate;
       onStep: ((step: HomeStep) => void) | undefined;
     },
-    home: { swap(done: Done): void; onAbandon(): void },
+    home: Owner,
   ) {
     this.directory = options.directory;
     this.#onStep = options.onStep;
@@ -156,9 +169,13 @@ class LmdbIncoming implements IncomingStore {
   }
 
   add(rows: readonly TableRow[], done: Done): void {
+    this.change({ puts: rows, deletes: [] }, done);
+  }
+
+  change(batch: EngineBatch, done: Done): void {
     assert(this.#step === "open", "one step at a time");
     this.#step = "busy";
-    this.engine.submit({ puts: rows, deletes: [] }, (error) => {
+    this.engine.submit(batch, (error) => {
       if (this.#step === "gone") return;
       this.#step = "open";
       done(error);
@@ -175,9 +192,11 @@ class LmdbIncoming implements IncomingStore {
   }
 
   commit(done: Done): void {
-    assert(this.#step === "finished", "only what is finished takes the place");
-    this.#step = "committing";
-    this.#home.swap(done);
+    this.#swap("commit", done);
+  }
+
+  replace(done: Done): void {
+    this.#swap("replace", done);
   }
 
   abandon(): void {
@@ -197,6 +216,12 @@ class LmdbIncoming implements IncomingStore {
   async remove(): Promise<void> {
     await this.close();
     await fs.promises.rm(this.directory, { recursive: true, force: true });
+  }
+
+  #swap(kind: SwapKind, done: Done): void {
+    assert(this.#step === "finished", "only what is finished takes the place");
+    this.#step = "committing";
+    this.#home.swap(kind, done);
   }
 
   // The environment leaves its last meta page to the next sync (noMetaSync): here it is.

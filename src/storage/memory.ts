@@ -24,7 +24,7 @@ const rowOverheadBytes = 64;
 
 export class MemoryEngine implements Engine {
   readonly #options: MemoryEngineOptions;
-  readonly #tables: readonly SortedRows[];
+  #tables: readonly SortedRows[];
   #busy = false;
   #dead = false;
   #closed = false;
@@ -104,6 +104,15 @@ export class MemoryEngine implements Engine {
     assert(!this.#busy, "no batch is under way");
     this.#closed = true;
     for (const pin of [...this.#pins]) pin.close();
+  }
+
+  /** Goes on with the rows of another, which is closed by that; pins are lost. */
+  adopt(other: MemoryEngine): void {
+    this.closeNow();
+    other.closeNow();
+    this.#closed = false;
+    this.#tables = other.#tables;
+    this.#inUseBytes = other.#inUseBytes;
   }
 
   close(): Promise<void> {

@@ -1,6 +1,6 @@
 // The StoreHome contract in memory. A crash forgets what was not done.
 import { assert } from "../base/assert.ts";
-import type { TableRow } from "./engine.ts";
+import type { EngineBatch, TableRow } from "./engine.ts";
 import { MemoryEngine, type MemoryEngineOptions } from "./memory.ts";
 import { type IncomingStore, incomingFate, type StoreHome, type StoreMoment } from "./storeHome.ts";
 
@@ -24,7 +24,8 @@ export class MemoryStoreHome implements StoreHome {
   begin(): IncomingStore {
     assert(this.#incoming === undefined, "one incoming store at a time");
     const incoming = new MemoryIncoming(this.#options, {
-      swap: (engine, done) => this.#swap(engine, done),
+      swap: (done) => this.#whenIdle(() => this.#take(incoming.engine), done),
+      replace: (done) => this.#whenIdle(() => this.#engine.adopt(incoming.engine), done),
       onAbandon: () => {
         this.#incoming = undefined;
       },
@@ -49,32 +50,40 @@ export class MemoryStoreHome implements StoreHome {
     return this.#engine.close();
   }
 
-  #swap(engine: MemoryEngine, done: Done): void {
+  #whenIdle(act: () => void, done: Done): void {
     this.#options.defer(() => {
       this.#engine.whenIdle(() => {
         if (this.#dead) return;
-        this.#engine.closeNow();
-        this.#engine = engine;
+        act();
         this.#incoming = undefined;
         done(undefined);
       });
     });
   }
+
+  #take(engine: MemoryEngine): void {
+    this.#engine.closeNow();
+    this.#engine = engine;
+  }
+}
+
+/** What the incoming store asks of its home. */
+interface Owner {
+  swap(done: Done): void;
+  replace(done: Done): void;
+  onAbandon(): void;
 }
 
 class MemoryIncoming implements IncomingStore {
   readonly #options: MemoryEngineOptions;
-  readonly #engine: MemoryEngine;
-  readonly #home: { swap(engine: MemoryEngine, done: Done): void; onAbandon(): void };
+  readonly engine: MemoryEngine;
+  readonly #home: Owner;
   #step: "open" | "busy" | "finished" | "committing" | "gone" = "open";
   #finished: StoreMoment | undefined;
 
-  constructor(
-    options: MemoryEngineOptions,
-    home: { swap(engine: MemoryEngine, done: Done): void; onAbandon(): void },
-  ) {
+  constructor(options: MemoryEngineOptions, home: Owner) {
     this.#options = options;
-    this.#engine = new MemoryEngine(options);
+    this.engine = new MemoryEngine(options);
     this.#home = home;
   }
 
@@ -83,9 +92,13 @@ class MemoryIncoming implements IncomingStore {
   }
 
   add(rows: readonly TableRow[], done: Done): void {
+    this.change({ puts: rows, deletes: [] }, done);
+  }
+
+  change(batch: EngineBatch, done: Done): void {
     assert(this.#step === "open", "one step at a time");
     this.#step = "busy";
-    this.#engine.submit({ puts: rows, deletes: [] }, (error) => {
+    this.engine.submit(batch, (error) => {
       if (this.#step === "gone") return;
       this.#step = "open";
       done(error);
@@ -104,9 +117,13 @@ class MemoryIncoming implements IncomingStore {
   }
 
   commit(done: Done): void {
-    assert(this.#step === "finished", "only what is finished takes the place");
-    this.#step = "committing";
-    this.#home.swap(this.#engine, done);
+    this.#beginSwap();
+    this.#home.swap(done);
+  }
+
+  replace(done: Done): void {
+    this.#beginSwap();
+    this.#home.replace(done);
   }
 
   abandon(): void {
@@ -119,6 +136,11 @@ class MemoryIncoming implements IncomingStore {
   /** What a crash leaves of it. */
   die(): MemoryEngine {
     this.#step = "gone";
-    return this.#engine.afterCrash();
+    return this.engine.afterCrash();
+  }
+
+  #beginSwap(): void {
+    assert(this.#step === "finished", "only what is finished takes the place");
+    this.#step = "committing";
   }
 }

@@ -1,7 +1,7 @@
-// Store home port: the store in use, and beside it one that is built from another member's image and
-// then takes its place. LMDB and memory implement it.
+// Store home port: the store in use, and beside it one that is built from another member's image, or anew
+// from its own rows, and then takes its place. LMDB and memory implement it.
 import type { LogIndex, Term } from "../base/brand.ts";
-import type { Engine, TableRow } from "./engine.ts";
+import type { Engine, EngineBatch, TableRow } from "./engine.ts";
 
 /** The state up to and with this entry. */
 export interface StoreMoment {
@@ -24,13 +24,15 @@ export interface StoreHome {
 }
 
 /**
- * A store that is being built. One call at a time: each of `add`, `finish` and `commit` waits for the
- * `done` of the one before, which comes in a later turn. After an error only `abandon` is left, and
- * after a failed commit the member must stop.
+ * A store that is being built. One call at a time: each but `abandon` waits for the `done` of the one
+ * before, which comes in a later turn. After an error only `abandon` is left, and after a failed commit
+ * or replacement the member must stop.
  */
 export interface IncomingStore {
   /** Rows in table and key order, as `PinnedRows.next` gives them; theirs until `done`. */
   add(rows: readonly TableRow[], done: (error: Error | undefined) => void): void;
+  /** For rows that have changed since they were added; the batch is theirs until `done`. */
+  change(batch: EngineBatch, done: (error: Error | undefined) => void): void;
   /** All rows are there: durable, marked with the moment they show, still not in use. */
   finish(at: StoreMoment, done: (error: Error | undefined) => void): void;
   /**
@@ -39,7 +41,12 @@ export interface IncomingStore {
    * that the log already begins behind, durably; see `incomingFate`.
    */
   commit(done: (error: Error | undefined) => void): void;
-  /** Removes it; at any time before `commit`. No `done` comes any more. */
+  /**
+   * As `commit`, for the very rows of the engine in use: that stays the same object, and whoever holds it
+   * reads on. Its pins are lost.
+   */
+  replace(done: (error: Error | undefined) => void): void;
+  /** Removes it; at any time before `commit` and `replace`. No `done` comes any more. */
   abandon(): void;
 }
 

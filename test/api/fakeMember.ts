@@ -11,6 +11,7 @@ import type { ChangeRequest } from "../../src/member/changeRequest.ts";
 import type { LeaseRequests } from "../../src/member/leaseRequests.ts";
 import type {
   ChangeCompletion,
+  DefragmentCompletion,
   HashCompletion,
   MemberInfo,
   MemberService,
@@ -44,6 +45,7 @@ export class FakeMember implements MemberService {
   readonly longReads: ReadCompletion[] = [];
   readonly hashes: { readonly revision: number; readonly completion: HashCompletion }[] = [];
   readonly compactions: (() => void)[] = [];
+  readonly defragments: DefragmentCompletion[] = [];
   readonly ranges: RangeRequest[] = [];
   readonly txns: TxnRequest[] = [];
   readonly changes: { readonly request: ChangeRequest; readonly completion: ChangeCompletion }[] =
@@ -108,6 +110,10 @@ export class FakeMember implements MemberService {
 
   hashKv(revision: number, completion: HashCompletion): void {
     this.hashes.push({ revision, completion });
+  }
+
+  defragment(completion: DefragmentCompletion): void {
+    this.defragments.push(completion);
   }
 
   compactionSettled(done: () => void): void {

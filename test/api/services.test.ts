@@ -11,6 +11,7 @@ import {
   errDowngradeUnsupported,
   errDowngradeVersionFormat,
   errInvalidAuthManagement,
+  errLearnerRefuses,
   errRoleNotFound,
   errStopped,
   errTooManyAlarms,
@@ -175,6 +176,18 @@ test("HashKV: asks the member and hands its word on", () => {
     hash_revision: "3",
   });
   assert.deepEqual(refused.answers, [errCompacted]);
+});
+
+test("Defragment: answers without a header when the store is built anew; a learner refuses", () => {
+  const path = "/etcdserverpb.Maintenance/Defragment";
+  const member = new FakeMember();
+  const [done, refused] = [1, 2].map(() => run(member, path, new Uint8Array(0)));
+  member.defragments[0]?.onDone();
+  member.defragments[1]?.onRefused(errStopped);
+  assert.deepEqual(done?.answers, [Buffer.alloc(0)]);
+  assert.deepEqual(refused?.answers, [errStopped]);
+  member.isLearner = true;
+  assert.deepEqual(run(member, path, new Uint8Array(0)).answers, [errLearnerRefuses]);
 });
 
 test("Hash: of what HashKV hashes, without its revisions", () => {

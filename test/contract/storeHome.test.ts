@@ -202,6 +202,49 @@ onEach("steps out of order are mistakes", async ({ home }) => {
   await committed;
 });
 
+onEach("rows change once more before the store is whole", async ({ home }) => {
+  const incoming = await incomingOf(home, row("a", "1"), row("b", "1"), row("c", "1"));
+  const change = {
+    puts: [row("b", "2"), row("d", "2")],
+    deletes: [row("a", ""), row("none", "")],
+  };
+  await finished((done) => incoming.change(change, done));
+  await finished((done) => incoming.finish(moment(9), done));
+  await finished((done) => incoming.commit(done));
+  assert.deepEqual(rowsOf(home.engine), ["1/b=2", "1/c=1", "1/d=2"]);
+});
+
+onEach("a store that replaces the one in use is found by who holds that", async ({ home }) => {
+  const rows = [row("m", "1", Table.meta), row("a", "1"), row("b", "1")];
+  await submit(home.engine, { puts: rows });
+  const { engine } = home;
+  const pin = engine.pin();
+  const incoming = await incomingOf(home, ...rows);
+  await finished((done) => incoming.finish(moment(9), done));
+  let isDone = false;
+  engine.submit({ puts: [row("a", "late")], deletes: [] }, () => {});
+  const replaced = finished((done) =>
+    incoming.replace((error) => {
+      isDone = true;
+      done(error);
+    }),
+  );
+  assert.equal(isDone, false, "done never comes within replace");
+  // Every turn until then reads from an engine that answers.
+  while (!isDone) {
+    assert.ok(engine.get(Table.key, Buffer.from("b")));
+    await new Promise(setImmediate);
+  }
+  await replaced;
+  assert.equal(home.engine, engine);
+  assert.equal(pin.isOpen, false);
+  assert.deepEqual(rowsOf(engine), ["0/m=1", "1/a=1", "1/b=1"]);
+  await submit(engine, { puts: [row("c", "later")], deletes: [row("a", "")] });
+  assert.deepEqual(rowsOf(engine), ["0/m=1", "1/b=1", "1/c=later"]);
+  const other = await incomingOf(home, row("d", "1"));
+  other.abandon();
+});
+
 /** How far an incoming store comes before the member dies. */
 const deaths: readonly { at: string; base: StoreMoment; want: "old" | "new" }[] = [
   { at: "begun", base: nothing, want: "old" },

@@ -328,7 +328,9 @@ for (const failing of ["add", "finish"] as const) {
           return {
             add: (rows, done) => (failing === "add" ? fail(done) : incoming.add(rows, done)),
             finish: (at, done) => (failing === "finish" ? fail(done) : incoming.finish(at, done)),
+            change: (batch, done) => incoming.change(batch, done),
             commit: (done) => incoming.commit(done),
+            replace: (done) => incoming.replace(done),
             abandon: () => incoming.abandon(),
           };
         },

@@ -176,6 +176,7 @@ export function serviceWith(
     readIndex: changed.readIndex ?? ((completion) => member.readIndex(completion)),
     readOn: (completion) => member.readOn(completion),
     hashKv: (revision, completion) => member.hashKv(revision, completion),
+    defragment: (completion) => member.defragment(completion),
     compactionSettled: (done) => member.compactionSettled(done),
     status: () => member.status(),
     alarms: () => member.alarms(),

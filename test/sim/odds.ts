@@ -70,6 +70,8 @@ export interface OperatorOdds {
   readonly strict: number;
   /** 1: learners become voters by themselves. */
   readonly promote: number;
+  /** Mean time between stores that are to be built anew; 0, as every seed draws it: never. */
+  readonly defragmentUs: number;
 }
 
 export interface FaultOdds {
@@ -204,6 +206,7 @@ function drawAll(random: Prng): Odds {
       asksLeaders: pick(0, 2),
       strict: pick(0, 1, 1),
       promote: pick(0, 0, 1),
+      defragmentUs: 0,
     },
   };
 }

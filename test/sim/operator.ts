@@ -44,7 +44,9 @@ export class Operator {
   }
 
   begin(): void {
-    if (this.#world.odds.operator.gapUs > 0) this.#next();
+    const { gapUs, defragmentUs } = this.#world.odds.operator;
+    if (gapUs > 0) this.#next();
+    if (defragmentUs > 0) this.#defragmentLater();
   }
 
   /** Nothing more is asked for; what was asked for may still happen. */
@@ -58,6 +60,18 @@ export class Operator {
       if (!this.#running) return;
       this.#ask();
       this.#next();
+    });
+  }
+
+  #defragmentLater(): void {
+    const { queue, random, odds, sites } = this.#world;
+    queue.after(1 + random.integer(2 * odds.operator.defragmentUs), () => {
+      if (!this.#running) return;
+      const at = this.#parts.members[random.integer(this.#parts.members.length)];
+      const onDone = (): void => sites.count("defragmented");
+      const onRefused = (): void => sites.count("defragment refused");
+      at?.visit((service) => service.defragment({ onDone, onRefused }));
+      this.#defragmentLater();
     });
   }
 

@@ -14,6 +14,7 @@ import {
   originlessEngine,
   repeatingMember,
 } from "./doubles.ts";
+import { withFocus } from "./focus.ts";
 import { runSeed, type Verdict } from "./runSeed.ts";
 
 const oneSeed = process.env.QUORLET_SEED;
@@ -28,6 +29,21 @@ test(`${seedCount} seeds keep every promise`, () => {
     const lines = [`npm run sim -- --seed ${seed} --trace`, ...odds, stack];
     assert.fail(`seed ${seed}: ${checker}: ${message}\n${lines.join("\n")}`);
   }
+});
+
+const defragmentSeeds = 10;
+
+test(`${defragmentSeeds} seeds in which stores are built anew all the time`, () => {
+  let count = 0;
+  for (let seed = seedFirst; seed < seedFirst + defragmentSeeds; seed++) {
+    const { violation, odds, faults } = runSeed(seed, {
+      odds: (drawn) => withFocus(drawn, { operator: { defragmentUs: 150_000 } }),
+    });
+    count += faults.get("defragmented") ?? 0;
+    if (violation === undefined) continue;
+    assert.fail(`seed ${seed}: ${violation.message}\n${[...odds, violation.stack].join("\n")}`);
+  }
+  assert.ok(count > defragmentSeeds, `${count} times`);
 });
 
 function traced(seed: number): { lines: readonly string[]; verdict: Verdict } {

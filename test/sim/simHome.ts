@@ -30,6 +30,10 @@ function incomingWith(incoming: IncomingStore, pass: (site: CrashSite) => void):
       pass("image.add");
       incoming.add(rows, done);
     },
+    change: (batch, done) => {
+      pass("image.add");
+      incoming.change(batch, done);
+    },
     finish: (at, done) => {
       pass("image.finish");
       incoming.finish(at, (error) => {
@@ -40,6 +44,13 @@ function incomingWith(incoming: IncomingStore, pass: (site: CrashSite) => void):
     commit: (done) => {
       pass("image.commit");
       incoming.commit((error) => {
+        pass("image.committed");
+        done(error);
+      });
+    },
+    replace: (done) => {
+      pass("image.commit");
+      incoming.replace((error) => {
         pass("image.committed");
         done(error);
       });

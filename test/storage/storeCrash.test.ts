@@ -1,5 +1,5 @@
-// A store that is replaced by an image, and the process killed at each step of it: what the next start
-// finds is the old state whole or the new one whole, and nothing is left beside it.
+// A store that is replaced by an image, or built anew, and the process killed at each step of it: what the
+// next start finds is the old state whole or the new one whole, and nothing is left beside it.
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import os from "node:os";
@@ -21,7 +21,12 @@ const beginning: StoreMoment = { index: LogIndex(0), term: Term(0) };
 const image: StoreMoment = { index: LogIndex(9), term: Term(1) };
 
 /** Where the process dies, where the log begins by then, and what is found. */
-const deaths: readonly { at: HomeStep; logBase: StoreMoment; want: "old" | "new" }[] = [
+const deaths: readonly {
+  at: HomeStep;
+  logBase: StoreMoment;
+  want: "old" | "new";
+  anew?: true;
+}[] = [
   { at: "begun", logBase: beginning, want: "old" },
   { at: "synced", logBase: beginning, want: "old" },
   { at: "finished", logBase: beginning, want: "old" },
@@ -30,12 +35,18 @@ const deaths: readonly { at: HomeStep; logBase: StoreMoment; want: "old" | "new"
   { at: "renamed", logBase: image, want: "new" },
   { at: "opened", logBase: image, want: "new" },
   { at: "removed", logBase: image, want: "new" },
+  // Built anew, the log does not change: it leads on from either.
+  { at: "finished", logBase: beginning, want: "old", anew: true },
+  { at: "closed", logBase: beginning, want: "old", anew: true },
+  { at: "renamed", logBase: beginning, want: "new", anew: true },
+  { at: "opened", logBase: beginning, want: "new", anew: true },
 ];
 
-for (const [i, { at, logBase, want }] of deaths.entries()) {
-  test(`killed when ${at}, log behind ${logBase.index}: the ${want} store`, async () => {
+for (const [i, { at, logBase, want, anew }] of deaths.entries()) {
+  const what = anew ? "built anew" : "an image";
+  test(`${what}, killed when ${at}, log behind ${logBase.index}: the ${want} store`, async () => {
     const directory = path.join(folder, `${i}`, "store");
-    const args = [...crashing, directory, at];
+    const args = [...crashing, directory, at, ...(anew ? ["anew"] : [])];
     const child = new Child({ command: process.execPath, args });
     assert.equal(await child.ended({ timeoutMs: 60_000 }), "ended with SIGKILL", child.output);
     // Twice: the first start may not leave anything for the second to stumble over.

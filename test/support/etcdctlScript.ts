@@ -53,6 +53,8 @@ const steps: readonly Step[] = [
   { args: ["endpoint", "status"], formats: ["simple", "table"], everywhere: true },
   { args: ["endpoint", "health"] },
   { args: ["endpoint", "hashkv"] },
+  { args: ["defrag"], ...refused },
+  { args: ["defrag", "--cluster"], formats: ["simple"], everywhere: true },
 ];
 
 /** Every format once, in turn by member; then what shows the most is asked of the others as well. */

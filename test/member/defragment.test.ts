@@ -1,0 +1,189 @@
+// A member that builds its store anew goes on serving, dies at any step of it without loss, and lets an image
+// have the place beside the store.
+import assert from "node:assert/strict";
+import test from "node:test";
+import type { MemberId } from "../../src/base/brand.ts";
+import { type EtcdError, errStopped, errTooManyRequests } from "../../src/base/errors.ts";
+import { defragmentsMax } from "../../src/member/defragment.ts";
+import type { Member } from "../../src/member/member.ts";
+import { copyRowsMax } from "../../src/member/storeCopy.ts";
+import { writeDefrag } from "../../src/metrics/memberFamilies.ts";
+import { MetricsText } from "../../src/metrics/text.ts";
+import { MemoryEngine } from "../../src/storage/memory.ts";
+import { LocalCluster } from "../support/localCluster.ts";
+import { numberOf, parseMetrics } from "../support/metricsPage.ts";
+import { assertEqualStates, compact, hashOf, kindOf, put } from "./support.ts";
+
+interface Asked {
+  done: number;
+  error: EtcdError | undefined;
+}
+
+function ask(member: Member): Asked {
+  const asked: Asked = { done: 0, error: undefined };
+  member.defragment({
+    onDone: () => void asked.done++,
+    onRefused: (error) => {
+      asked.error = error;
+    },
+  });
+  return asked;
+}
+
+function started(seed: number, options = {}): LocalCluster {
+  // Rows are read from the store, not from memory.
+  const cluster = new LocalCluster(3, seed, { recentBytesMax: 0, ...options });
+  cluster.tick(30);
+  return cluster;
+}
+
+function putMany(cluster: LocalCluster, count: number, value = "v"): void {
+  const results = Array.from({ length: count }, (_, i) =>
+    put(cluster.leader(), `key${i % 50}`, value),
+  );
+  cluster.tick(5);
+  for (const result of results) assert.equal(kindOf(result), "put");
+}
+
+function numbers(member: Member): readonly (number | undefined)[] {
+  const text = new MetricsText();
+  writeDefrag(text, member.numbers());
+  const page = parseMetrics(text.take());
+  return [
+    numberOf(page, "etcd_disk_defrag_inflight"),
+    numberOf(page, "etcd_disk_backend_defrag_duration_seconds_count"),
+  ];
+}
+
+test("puts, reads and a compaction go on; who asks meanwhile is answered with it", () => {
+  const cluster = started(1);
+  const leader = cluster.leader();
+  putMany(cluster, 3 * copyRowsMax);
+  const first = ask(leader);
+  let isOver = false;
+  let during = 0;
+  let second: Asked | undefined;
+  const results = [compact(leader, 2 * copyRowsMax)];
+  cluster.onStep = () => {
+    isOver ||= first.done > 0;
+    if (isOver || numbers(leader)[0] !== 1 || during >= 40) return;
+    second ??= ask(leader);
+    results.push(put(leader, `key${during}`, `during ${during++}`));
+    // Time passes, so that batches leave.
+    cluster.pass(100);
+  };
+  cluster.tick(20);
+  cluster.onStep = () => {};
+  assert.deepEqual(
+    [first, second],
+    [
+      { done: 1, error: undefined },
+      { done: 1, error: undefined },
+    ],
+  );
+  assert.ok(during > 5, `${during} puts meanwhile`);
+  for (const result of results) assert.ok(["put", "compact"].includes(kindOf(result)));
+  assert.deepEqual(numbers(leader), [0, 1]);
+  assertEqualStates(cluster);
+  // And what is in the store is the whole of it.
+  const { id } = leader;
+  const hash = hashOf(cluster, id);
+  cluster.tick(5);
+  cluster.crash(id);
+  cluster.start(id);
+  cluster.tick(40);
+  assert.deepEqual(hashOf(cluster, id), hash);
+});
+
+test("a member dies at any step of it, and has lost nothing", () => {
+  let died = 0;
+  for (let step = 1, isOver = false; !isOver; step += 3) {
+    const cluster = started(2);
+    putMany(cluster, copyRowsMax + 100);
+    const { id } = cluster.leader();
+    const asked = ask(cluster.leader());
+    const results = [put(cluster.leader(), "late", "1"), compact(cluster.leader(), 100)];
+    let steps = 0;
+    cluster.onStep = () => {
+      if (++steps !== step) return;
+      isOver = asked.done > 0;
+      died++;
+      cluster.crash(id);
+      cluster.start(id);
+    };
+    cluster.tick(60);
+    cluster.onStep = () => {};
+    assert.deepEqual(cluster.faults, []);
+    assert.equal(results.length, 2);
+    assertEqualStates(cluster);
+  }
+  assert.ok(died > 5, `${died} times`);
+});
+
+test("an image that is offered meanwhile comes first, and the store is built anew after it", () => {
+  const compaction = { snapshotEntries: 4, catchUpEntries: 2 };
+  const cluster = started(3, { compaction });
+  const away = cluster.ids.find((id) => id !== cluster.leader().id) as MemberId;
+  putMany(cluster, 3 * copyRowsMax);
+  cluster.cut.add(away);
+  for (let i = 0; i < 20; i++) putMany(cluster, 1);
+  cluster.cut.clear();
+  const asked = ask(cluster.member(away));
+  // The offer comes while the rows are read.
+  let wasUnderWay = false;
+  let gaveWay = false;
+  cluster.onStep = () => {
+    const { isDefragmenting, receivingFrom } = cluster.member(away).numbers();
+    assert.ok(!isDefragmenting || receivingFrom === undefined, "one store beside the one in use");
+    wasUnderWay ||= isDefragmenting;
+    gaveWay ||= wasUnderWay && receivingFrom !== undefined && asked.done === 0;
+  };
+  cluster.tick(40);
+  cluster.onStep = () => {};
+  assert.ok(gaveWay);
+  assert.deepEqual(asked, { done: 1, error: undefined });
+  assert.deepEqual(cluster.faults, []);
+  assertEqualStates(cluster);
+});
+
+test("a disk without room refuses it, and the member goes on", () => {
+  let isFull = false;
+  class Tight extends MemoryEngine {}
+  const cluster = started(4, {
+    engineOf: (options: ConstructorParameters<typeof MemoryEngine>[0]) => new Tight(options),
+  });
+  putMany(cluster, 10);
+  const member = cluster.leader();
+  const { submit } = MemoryEngine.prototype;
+  // What is built beside is no engine of this test.
+  MemoryEngine.prototype.submit = function (batch, done) {
+    if (!isFull || this instanceof Tight) submit.call(this, batch, done);
+    else submit.call(this, { puts: [], deletes: [] }, () => done(new Error("ENOSPC")));
+  };
+  try {
+    isFull = true;
+    const asked = ask(member);
+    cluster.tick(3);
+    assert.equal(asked.error?.message, "etcdserver: cannot defragment: ENOSPC");
+    isFull = false;
+    const again = ask(member);
+    cluster.tick(3);
+    assert.equal(again.done, 1);
+  } finally {
+    MemoryEngine.prototype.submit = submit;
+  }
+  assert.deepEqual(cluster.faults, []);
+  putMany(cluster, 10);
+  assertEqualStates(cluster);
+});
+
+test("callers are bounded, and told when the member stops", () => {
+  const cluster = started(5);
+  const member = cluster.leader();
+  putMany(cluster, 10);
+  const asked = Array.from({ length: defragmentsMax + 1 }, () => ask(member));
+  assert.equal(asked.at(-1)?.error, errTooManyRequests);
+  member.handle({ kind: "stop" });
+  assert.equal(asked[0]?.error, errStopped);
+  assert.equal(ask(member).error, errStopped);
+});
