@@ -63,6 +63,11 @@ export class DeadlineWheel {
     return deadline;
   }
 
+  /** When it is due, armed or not; by the clock of the timers. */
+  dueMs({ tick }: Deadline): number {
+    return this.#startMs + tick * tickMs;
+  }
+
   /** Disarms; does nothing for one that is removed or past. */
   remove(deadline: Deadline): void {
     if (deadline.next === deadline) return;

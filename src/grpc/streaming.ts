@@ -69,10 +69,13 @@ export class StreamExchange implements StreamCall, StreamReceiver, MessageSink, 
     if (!this.#claimEnd()) return;
     this.#call.stats.finish(StatusCode.ok);
     this.#stream.end();
+    this.#boundReading();
   }
 
   fail(error: EtcdError): void {
-    if (this.#claimEnd()) this.#endWith(error);
+    if (!this.#claimEnd()) return;
+    this.#endWith(error);
+    this.#boundReading();
   }
 
   onData(bytes: Buffer, from: number, to: number, ended: boolean): void {
@@ -169,9 +172,13 @@ export class StreamExchange implements StreamCall, StreamReceiver, MessageSink, 
     this.#call.context.onMistake(thrown);
   }
 
+  // What waits for its reader, who is gone by the deadline.
+  #boundReading(): void {
+    if (this.#stream.closed || this.#deadline === undefined) return;
+    this.#stream.readByMs = this.#call.context.deadlines.dueMs(this.#deadline);
+  }
+
   #disarm(): void {
-    if (this.#deadline === undefined) return;
-    this.#call.context.deadlines.remove(this.#deadline);
-    this.#deadline = undefined;
+    if (this.#deadline !== undefined) this.#call.context.deadlines.remove(this.#deadline);
   }
 }

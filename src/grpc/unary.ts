@@ -184,6 +184,9 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
     stats.sent++;
     context.stats.sentBytes += length;
     this.#count(StatusCode.ok);
+    // Some of it waits for its reader, who is gone by the deadline.
+    if (!this.#stream.closed && this.#deadline !== undefined)
+      this.#stream.readByMs = context.deadlines.dueMs(this.#deadline);
   }
 
   #count(code: StatusCode): void {
@@ -199,8 +202,6 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
   }
 
   #disarm(): void {
-    if (this.#deadline === undefined) return;
-    this.#call.context.deadlines.remove(this.#deadline);
-    this.#deadline = undefined;
+    if (this.#deadline !== undefined) this.#call.context.deadlines.remove(this.#deadline);
   }
 }

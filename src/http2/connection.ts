@@ -149,6 +149,7 @@ export class Connection {
   sweep(nowMs: number, elapsedMs: number): void {
     this.#idleFrames.refill(elapsedMs);
     this.#requests.resets.refill(elapsedMs);
+    this.#requests.dropUnread(nowMs, elapsedMs);
     const forMs = nowMs - this.#sinceMs;
     if (this.#phase === "ending") {
       if (forMs > this.#limits.lingerMsMax) this.destroy();

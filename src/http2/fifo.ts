@@ -24,6 +24,13 @@ export class Fifo<T> {
     return item;
   }
 
+  visit(look: (item: T) => void): void {
+    for (let at = this.#head; at < this.#items.length; at++) {
+      const item = this.#items[at];
+      if (item !== undefined) look(item);
+    }
+  }
+
   clear(): void {
     this.#items = [];
     this.#head = 0;

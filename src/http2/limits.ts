@@ -37,6 +37,8 @@ export interface Http2Limits {
   readonly pingHoldMs: number;
   /** Without the socket taking a byte that waits for it. */
   readonly stallMsMax: number;
+  /** Without window for an answer that is whole: nobody reads it, and its stream is reset. */
+  readonly answerStallMsMax: number;
   /** From our last frame to the end of the socket. */
   readonly lingerMsMax: number;
 }
@@ -65,6 +67,7 @@ export const defaultHttp2Limits: Http2Limits = {
   handshakeMsMax: 10_000,
   pingHoldMs: 25,
   stallMsMax: 20_000,
+  answerStallMsMax: 60_000,
   lingerMsMax: 1_000,
 };
 

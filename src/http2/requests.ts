@@ -204,6 +204,14 @@ export class Requests implements StreamHost {
     }
   }
 
+  /** About once per second: what nobody reads does not keep its memory. */
+  dropUnread(nowMs: number, elapsedMs: number): void {
+    for (const { stream, code } of this.#parts.sender.unread(nowMs, elapsedMs)) {
+      this.#sendReset(stream.id, code);
+      this.#abort(stream, ClosedBy.ourReset);
+    }
+  }
+
   abortAll(): void {
     for (const stream of [...this.#streams.all()]) this.#abort(stream, ClosedBy.ourReset);
   }

@@ -28,6 +28,12 @@ export interface SenderHost {
   onOutput(): void;
 }
 
+/** Why the rest of an answer is dropped, which nobody reads. */
+export interface Unread {
+  readonly stream: Http2Stream;
+  readonly code: ErrorCode;
+}
+
 export class Sender {
   readonly #out: Output;
   readonly #blocks: ResponseBlocks;
@@ -169,6 +175,24 @@ export class Sender {
       if (!stream.closed) this.#sendPart(stream);
     }
     if (this.#drained.length > 0) this.#tellDrained();
+  }
+
+  /** Whole answers that were not read in time, or for whose rest there was no window for too long. */
+  unread(nowMs: number, elapsedMs: number): readonly Unread[] {
+    const unread: Unread[] = [];
+    const look = (stream: Http2Stream, isStarved: boolean): void => {
+      if (stream.closed || stream.ending === undefined) return;
+      const hasMoved = !isStarved || stream.backlogBytes !== stream.starvedBytes;
+      stream.starvedMs = hasMoved ? 0 : stream.starvedMs + elapsedMs;
+      stream.starvedBytes = stream.backlogBytes;
+      if (nowMs >= stream.readByMs) unread.push({ stream, code: ErrorCode.cancel });
+      else if (stream.starvedMs > this.#limits.answerStallMsMax)
+        unread.push({ stream, code: ErrorCode.enhanceYourCalm });
+    };
+    for (const stream of this.#parked) look(stream, true);
+    // A socket that takes nothing has a bound of its own.
+    this.#ready.visit((stream) => look(stream, this.#window <= 0));
+    return unread;
   }
 
   #mayGoAtOnce(stream: Http2Stream, length: number): boolean {

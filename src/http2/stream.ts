@@ -86,6 +86,11 @@ export class Http2Stream {
   schedule: Schedule = Schedule.none;
   notifyAtBytes = -1;
   closed = false;
+  /** Of a whole answer: for so long it got no window, and so much was left of it. */
+  starvedMs = 0;
+  starvedBytes = 0;
+  /** By the server's clock: who has not read the whole answer by then will not. */
+  readByMs = Number.POSITIVE_INFINITY;
 
   constructor(id: number, host: StreamHost, remoteEnded: boolean) {
     this.id = id;

@@ -1,9 +1,10 @@
 // Windows in both directions, and clients that do not read.
 import assert from "node:assert/strict";
 import { Duplex } from "node:stream";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { Connection } from "../../src/http2/connection.ts";
 import { connectionPreface, ErrorCode, Flag, FrameType, Setting } from "../../src/http2/frames.ts";
+import type { Pair } from "./hpackEncoder.ts";
 import { ManualTimers } from "./manualTimers.ts";
 import { connectionHost } from "./memoryHost.ts";
 import { frameBytes, grpcHeaders, grpcMessage, RawPeer, setting, u32 } from "./rawPeer.ts";
@@ -236,8 +237,9 @@ test("unfinished messages are bounded by refusal", async (t) => {
     peer.headers(id, grpcHeaders("/test.T/Echo"));
     peer.data(id, Buffer.concat([Buffer.from([0]), u32(60_000), Buffer.alloc(16_000)]));
   }
-  const { trailers } = await peer.answer(13);
-  assert.equal(trailers.get("grpc-status"), "8");
+  // Without a bound nothing is said on 13: what is asked behind it is answered in any case.
+  peer.call(15, "/test.T/Echo", "behind");
+  assert.equal((await peer.heads(15)).get(13)?.get("grpc-status"), "8");
   peer.destroy();
 });
 
@@ -247,8 +249,7 @@ for (const path of ["/test.T/Big", "/test.T/Parts"]) {
     const peer = await RawPeer.start(port, [initialWindow(0)]);
     peer.window(0, 64 * mib);
     for (let id = 1; id < 7; id += 2) peer.call(id, path, `${mib - 5}`);
-    const { head } = await peer.answer(5);
-    assert.equal(head.get("grpc-status"), "8");
+    assert.equal((await peer.heads(5)).get(5)?.get("grpc-status"), "8");
     peer.frame(FrameType.rstStream, 0, 1, u32(ErrorCode.cancel));
     peer.call(7, path, `${mib - 5}`);
     await peer.next(({ type, streamId }) => type === headers && streamId === 7, "the head");
@@ -257,6 +258,68 @@ for (const path of ["/test.T/Big", "/test.T/Parts"]) {
     peer.destroy();
   });
 }
+
+/** A door whose time the test moves, and a peer with two answers of a mebibyte queued, no more fit. */
+async function unread(
+  t: TestContext,
+  more: readonly Pair[] = [],
+): Promise<{ peer: RawPeer; timers: ManualTimers }> {
+  const timers = new ManualTimers();
+  const http2 = { queuedBytesPerConnectionMax: 2 * mib, answerStallMsMax: 10_000 };
+  const { port } = await openDoor(t, { timers, http2 });
+  const peer = await RawPeer.start(port, [initialWindow(0)]);
+  peer.window(0, 64 * mib);
+  for (const id of [1, 3, 5]) peer.call(id, "/test.T/Big", `${mib - 5}`, more);
+  const heads = await peer.heads(5);
+  assert.deepEqual(
+    [1, 3, 5].map((id) => heads.get(id)?.get("grpc-status")),
+    [undefined, undefined, "8"],
+  );
+  return { peer, timers };
+}
+
+test("an answer that is not read by the deadline of its call is dropped, and the room comes back", async (t) => {
+  const { peer, timers } = await unread(t, [["grpc-timeout", "5S"]]);
+  timers.advance(4_000);
+  peer.call(7, "/test.T/Big", `${mib - 5}`);
+  assert.equal((await peer.heads(7)).get(7)?.get("grpc-status"), "8", "too early");
+  timers.advance(3_000);
+  peer.call(9, "/test.T/Big", `${2 * mib - 5}`);
+  const frames = await peer.upTo(9);
+  const { rstStream } = FrameType;
+  assert.deepEqual(
+    frames.flatMap(({ type, streamId, payload }) =>
+      type === rstStream ? [[streamId, payload.readUInt32BE(0)]] : [],
+    ),
+    [1, 3].map((id) => [id, ErrorCode.cancel]),
+  );
+  assert.equal(frames.at(-1)?.fields?.get("grpc-status"), undefined);
+  peer.window(9, mib);
+  assert.equal((await peer.next(({ type }) => type === data, "DATA")).streamId, 9);
+  peer.destroy();
+});
+
+test("an answer without a deadline is dropped when its reader gives no window for long", async (t) => {
+  const { peer, timers } = await unread(t);
+  const dropped: number[] = [];
+  // The reader of 3 is slow, that of 1 is gone. Echoes are answered in any case.
+  for (let id = 7; id < 19; id += 2) {
+    timers.advance(5_000);
+    peer.window(3, 1_000);
+    peer.call(id, "/test.T/Echo", "behind");
+    peer.window(id, 100);
+    for (const { type, streamId, payload } of await peer.upTo(id)) {
+      if (type === FrameType.rstStream) dropped.push(streamId, payload.readUInt32BE(0));
+    }
+  }
+  assert.deepEqual(dropped, [1, ErrorCode.enhanceYourCalm]);
+  peer.call(19, "/test.T/Big", `${mib - 5}`);
+  assert.equal((await peer.heads(19)).get(19)?.get("grpc-status"), undefined, "there is room");
+  peer.window(3, mib);
+  const end = await peer.next(({ flags }) => (flags & Flag.endStream) !== 0, "the end of 3");
+  assert.equal(end.streamId, 3);
+  peer.destroy();
+});
 
 test("a client that does not read its socket is no longer read, then closed; others are served", async (t) => {
   const timers = new ManualTimers();

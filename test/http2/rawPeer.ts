@@ -169,6 +169,23 @@ export class RawPeer {
     }
   }
 
+  /** All frames up to the first HEADERS of a stream, that with it. */
+  async upTo(head: number): Promise<readonly ReadFrame[]> {
+    const frames: ReadFrame[] = [];
+    for (let isThere = false; !isThere; ) {
+      const frame = await this.next(() => true, `the head of ${head}`);
+      frames.push(frame);
+      isThere = frame.streamId === head && frame.fields !== undefined;
+    }
+    return frames;
+  }
+
+  /** Fields of all HEADERS up to the first of stream `last`, by stream. */
+  async heads(last: number): Promise<ReadonlyMap<number, ReadonlyMap<string, string>>> {
+    const frames = await this.upTo(last);
+    return new Map(frames.flatMap(({ streamId, fields }) => (fields ? [[streamId, fields]] : [])));
+  }
+
   async goaway(): Promise<{
     readonly code: number;
     readonly lastId: number;
