@@ -13,7 +13,8 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   mvcc: ["base", "storage/engine"],
   lease: ["base", "storage/engine"],
   auth: ["base", "storage/engine"],
-  apply: ["base", "proto", "raft/types", "storage/engine", "mvcc", "lease", "auth"],
+  bolt: ["base"],
+  apply: ["base", "proto", "raft/types", "storage/engine", "mvcc", "lease", "auth", "bolt"],
   watch: ["base", "mvcc"],
   member: [
     ...["base", "proto", "raft", "storage/engine", "storage/log", "storage/raftLog"],
@@ -24,6 +25,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
       "mvcc",
       "lease",
       "auth",
+      "bolt",
       "apply",
       "watch",
     ],
@@ -57,7 +59,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms and files whose every input is an argument: no clock, no chance, no disk, no waiting. */
 export const pureRooms: readonly string[] = [
-  ...["base", "raft", "mvcc", "lease", "auth", "apply", "watch", "member"],
+  ...["base", "raft", "mvcc", "lease", "auth", "bolt", "apply", "watch", "member"],
   ...["storage/engine", "storage/memory", "storage/log", "storage/raftLog"],
   ...["storage/storeHome", "storage/memoryHome"],
 ];
