@@ -1,5 +1,5 @@
 // The Maintenance service: how this member is, whether its state equals the others', alarms, its store built
-// anew, and downgrades as far as there are none.
+// anew, the file of its state, and downgrades as far as there are none.
 import { CommandKind } from "../apply/command.ts";
 import { assert } from "../base/assert.ts";
 import { MemberId, noMember } from "../base/brand.ts";
@@ -15,7 +15,7 @@ import {
   errNoLeader,
   errUnknownAlarm,
 } from "../base/errors.ts";
-import type { UnaryCall, UnaryMethod } from "../grpc/call.ts";
+import type { StreamMethod, UnaryCall, UnaryMethod } from "../grpc/call.ts";
 import type { HashResult, MemberService, MemberStatus } from "../member/service.ts";
 import {
   type AlarmAnswer,
@@ -36,6 +36,7 @@ import {
 import { Malformed } from "../proto/reader.ts";
 import type { Writer } from "../proto/writer.ts";
 import type { Headers } from "./header.ts";
+import { SnapshotCall } from "./snapshot.ts";
 
 /**
  * The release of etcd whose answers ours are compared with. Clients read it to learn what a server
@@ -124,6 +125,10 @@ export class MaintenanceService {
     if (fault !== undefined) return call.fail(errMalformed(fault.why));
     this.#hash(call, 0, ({ hash }) => ({ hash, compactRevision: 0, hashRevision: 0 }));
   };
+
+  /** Local: works without a leader, and at a learner. */
+  readonly snapshot: StreamMethod = (call) =>
+    new SnapshotCall(this.#member.snapshots, call, this.#writer);
 
   /** No downgrade is under way and none can be begun; what etcd refuses is refused alike. */
   readonly downgrade: UnaryMethod = (call, message) => {

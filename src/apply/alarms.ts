@@ -33,8 +33,7 @@ export class Alarms {
     const alarms = new Alarms();
     const found: Alarm[] = [];
     engine.scan({ table: Table.alarm, from: lowestKey }, (key, value) => {
-      assert(key.length === 9 && value[0] === formatVersion, "unknown format of an alarm");
-      found.push({ kind: asBuffer(key).readUInt8(0), memberId: asBuffer(key).readBigUInt64BE(1) });
+      found.push(alarmOfRow(key, value));
       return true;
     });
     alarms.#replace(found);
@@ -106,6 +105,12 @@ function takesSpace(command: Command): boolean {
 function putsInBranches({ success, failure }: TxnRequest): boolean {
   const isPut = (op: RequestOp): boolean => op.kind === "put";
   return success.some(isPut) || failure.some(isPut);
+}
+
+/** @throws {Mistake} for another format. */
+export function alarmOfRow(key: Uint8Array, value: Uint8Array): Alarm {
+  assert(key.length === 9 && value[0] === formatVersion, "unknown format of an alarm");
+  return { kind: asBuffer(key).readUInt8(0), memberId: asBuffer(key).readBigUInt64BE(1) };
 }
 
 function rowKey({ kind, memberId }: Alarm): Uint8Array {

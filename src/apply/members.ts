@@ -164,10 +164,19 @@ export class Members {
       this.#removed.set(id, LogIndex(asBuffer(value).readUIntBE(1, 6)));
       return;
     }
-    const member = value[0] === Row.member ? decodeAttributes(value.subarray(1)) : undefined;
-    assert(member !== undefined, `unknown format ${value[0]} of a member`);
-    this.#members.set(id, member);
+    this.#members.set(id, presentMember(value));
   }
+}
+
+/** A row of Table.members; undefined for one that was removed. @throws {Mistake} for another format. */
+export function memberOfRow(value: Uint8Array): MemberAttributes | undefined {
+  return value[0] === Row.removed ? undefined : presentMember(value);
+}
+
+function presentMember(value: Uint8Array): MemberAttributes {
+  const member = value[0] === Row.member ? decodeAttributes(value.subarray(1)) : undefined;
+  assert(member !== undefined, `unknown format ${value[0]} of a member`);
+  return member;
 }
 
 function keyOf(id: MemberId): Uint8Array {

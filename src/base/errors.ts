@@ -198,6 +198,8 @@ export const errDowngradeUnsupported = refusal(
 // Maintenance. The texts are ours: etcd ends its process at an unknown kind, and keeps all alarms.
 export const errUnknownAlarm = refusal(invalidArgument, "etcdserver: unknown alarm or action");
 export const errTooManyAlarms = refusal(resourceExhausted, "etcdserver: too many alarms");
+/** UNAVAILABLE; the text is ours: a store that grows lets go of the state that was being sent. */
+export const errSnapshotCut = refusal(unavailable, "etcdserver: snapshot cut off, ask again");
 
 // Health service.
 export const errUnknownService = refusal(notFound, "unknown service");

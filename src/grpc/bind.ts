@@ -87,6 +87,7 @@ export function bindMethods(member: MemberService): MethodTable {
   const stream = new Map<string, StreamMethod>([
     ["/etcdserverpb.Watch/Watch", watch.watch],
     ["/etcdserverpb.Lease/LeaseKeepAlive", lease.keepAlive],
+    ["/etcdserverpb.Maintenance/Snapshot", maintenance.snapshot],
     ["/v3electionpb.Election/Observe", election.observe],
     ["/grpc.health.v1.Health/Watch", health.watch],
   ]);

@@ -53,16 +53,8 @@ export class Lessor {
   static load(engine: Engine): Lessor {
     const lessor = new Lessor();
     engine.scan({ table: Table.lease, from: lowestKey }, (key, value) => {
-      const row = asBuffer(value);
-      assert(row.length === rowBytes && row[0] === formatVersion, "unknown format of a lease");
-      const id = LeaseId(asBuffer(key).readBigInt64BE(0));
-      lessor.#leases.set(id, {
-        id,
-        ttlSec: row.readDoubleBE(1),
-        remainingSec: row.readDoubleBE(9),
-        changedIndex: LogIndex(row.readUIntBE(17, 6)),
-        keys: undefined,
-      });
+      const { id, ttlSec, remainingSec, changedIndex } = leaseOfRow(key, value);
+      lessor.#leases.set(id, { id, ttlSec, remainingSec, changedIndex, keys: undefined });
       return true;
     });
     return lessor;
@@ -178,4 +170,16 @@ export function leaseRow({ ttlSec, remainingSec, changedIndex }: Lease): Uint8Ar
   row.writeDoubleBE(remainingSec, 9);
   row.writeUIntBE(changedIndex, 17, 6);
   return row;
+}
+
+/** @throws {Mistake} for another format. */
+export function leaseOfRow(key: Uint8Array, value: Uint8Array): Lease {
+  const row = asBuffer(value);
+  assert(row.length === rowBytes && row[0] === formatVersion, "unknown format of a lease");
+  return {
+    id: LeaseId(asBuffer(key).readBigInt64BE(0)),
+    ttlSec: row.readDoubleBE(1),
+    remainingSec: row.readDoubleBE(9),
+    changedIndex: LogIndex(row.readUIntBE(17, 6)),
+  };
 }

@@ -10,6 +10,7 @@ import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
 import type { Role } from "../raft/types.ts";
 import type { ChangeRequest } from "./changeRequest.ts";
 import type { LeaseRequests } from "./leaseRequests.ts";
+import type { SnapshotRequests } from "./snapshotRequests.ts";
 import type { Watches } from "./watches.ts";
 
 /** Receives what became of one command; exactly one of the two is called, once. */
@@ -130,6 +131,7 @@ export interface MemberService {
   readonly times: ReadTimes;
   readonly watches: Watches;
   readonly leases: LeaseRequests;
+  readonly snapshots: SnapshotRequests;
   /**
    * Calls back once, within a tick, when no leader was known for three election timeouts.
    * @returns how to withdraw.

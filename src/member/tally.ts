@@ -154,6 +154,8 @@ export interface MemberNumbers {
   readonly sendingTo: readonly MemberId[];
   readonly receivingFrom: MemberId | undefined;
   readonly isDefragmenting: boolean;
+  /** States that are held for callers who read them as files. */
+  readonly openSnapshots: number;
   /** By this member as leader. */
   readonly renewedLeases: number;
   /** Milliseconds of the member's clock. */
@@ -191,6 +193,7 @@ export function numbersOf(parts: {
     readonly receivingFrom: MemberId | undefined;
   };
   readonly isDefragmenting: boolean;
+  readonly openSnapshots: number;
   readonly renewedLeases: number;
   readonly nowMs: number;
 }): MemberNumbers {
@@ -207,6 +210,7 @@ export function numbersOf(parts: {
     sendingTo: images.sendingTo,
     receivingFrom: images.receivingFrom,
     isDefragmenting: parts.isDefragmenting,
+    openSnapshots: parts.openSnapshots,
     renewedLeases: parts.renewedLeases,
     nowMs: parts.nowMs,
     keys: store.keyCount,

@@ -90,7 +90,7 @@ export function writeImages(text: MetricsText, { tally, ...numbers }: MemberNumb
   text.gauge(
     "etcd_mvcc_db_open_read_transactions",
     "States that are held.",
-    numbers.sendingTo.length,
+    numbers.sendingTo.length + numbers.openSnapshots,
   );
 }
 

@@ -189,6 +189,11 @@ export function rowKeyText(row: Uint8Array): string {
   return latin1Of(row, at, at + integerFrom(row, 1));
 }
 
+/** The row up to its key, which comes first; the same memory. */
+export function rowKeyField(row: Uint8Array): Uint8Array {
+  return row.subarray(0, afterField(row, Tag.key, 1));
+}
+
 export function rowCreateRevision(row: Uint8Array): number {
   return integerAt(row, Tag.create);
 }

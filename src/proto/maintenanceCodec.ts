@@ -1,4 +1,4 @@
-// Maintenance.Status, Alarm, Downgrade and HashKV on the wire; by hand for the reason given in clusterCodec.ts.
+// Maintenance.Status, Alarm, Downgrade, HashKV and Snapshot on the wire; by hand for the reason given in clusterCodec.ts.
 import { writeHeader } from "./encodeResponses.ts";
 import { type Malformed, Reader } from "./reader.ts";
 import type { AnswerHeader } from "./responses.ts";
@@ -159,5 +159,16 @@ export function encodeHashKvResponse(
   writer.integer(0x18, answer.compactRevision);
   writer.integer(0x10, answer.hash);
   writeHeader(writer, header);
+  return writer.finish();
+}
+
+/** Without a header. @param remainingBytes of the file, behind this blob. */
+export function encodeSnapshotResponse(
+  writer: Writer,
+  remainingBytes: number,
+  blob: Uint8Array,
+): Uint8Array {
+  writer.bytes(0x1a, blob);
+  writer.integer(0x10, remainingBytes);
   return writer.finish();
 }

@@ -23,6 +23,7 @@ import type {
   StateReader,
   TransferCompletion,
 } from "../../src/member/service.ts";
+import type { SnapshotRequests } from "../../src/member/snapshotRequests.ts";
 import type { Watches } from "../../src/member/watches.ts";
 import type { Store } from "../../src/mvcc/store.ts";
 import type { RangeRequest, TxnRequest } from "../../src/proto/kv.ts";
@@ -84,6 +85,12 @@ export class FakeMember implements MemberService {
     renew: () => noLeases(),
     timeToLive: () => noLeases(),
     list: () => noLeases(),
+  };
+  /** A test of snapshots gives it some. */
+  snapshots: SnapshotRequests = {
+    open: () => {
+      throw new Error("this member has no snapshots");
+    },
   };
   readonly leaderWaiters = new Set<() => void>();
 

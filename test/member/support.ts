@@ -5,7 +5,11 @@ import type { Outcome } from "../../src/apply/outcome.ts";
 import { type MemberId, noLease } from "../../src/base/brand.ts";
 import type { EtcdError } from "../../src/base/errors.ts";
 import type { Member } from "../../src/member/member.ts";
-import { encodeCompactionRequest, encodePutRequest } from "../../src/proto/encodeRequests.ts";
+import {
+  encodeCompactionRequest,
+  encodeDeleteRangeRequest,
+  encodePutRequest,
+} from "../../src/proto/encodeRequests.ts";
 import { Writer } from "../../src/proto/writer.ts";
 import type { LocalCluster } from "../support/localCluster.ts";
 
@@ -29,6 +33,11 @@ export function put(member: Member, key: string, value: string | Uint8Array): Re
 export function compact(member: Member, revision: number): Result {
   const body = encodeCompactionRequest(new Writer(), { revision, physical: false });
   return propose(member, CommandKind.compact, body);
+}
+
+export function remove(member: Member, key: string): Result {
+  const request = { key: Buffer.from(key), rangeEnd: Buffer.alloc(0), prevKv: false };
+  return propose(member, CommandKind.deleteRange, encodeDeleteRangeRequest(new Writer(), request));
 }
 
 function propose(member: Member, kind: CommandKind, body: Uint8Array): Result {

@@ -170,6 +170,9 @@ export function serviceWith(
     get leases() {
       return member.leases;
     },
+    get snapshots() {
+      return member.snapshots;
+    },
     onLeaderLost: (onLost) => member.onLeaderLost(onLost),
     propose:
       changed.propose ?? ((kind, body, completion) => member.propose(kind, body, completion)),

@@ -1,12 +1,14 @@
 // The real etcd beside which Quorlet is judged; 3.5 or newer, from $QUORLET_ETCD (a folder) or the path.
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server as NetServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { Child } from "./child.ts";
 import type { RunningCluster } from "./server.ts";
 
+const run = promisify(execFile);
 const startTimeoutMs = 60_000;
 /** Another process may take a port between our look and etcd's listen. */
 const startAttemptsMax = 3;
@@ -31,6 +33,9 @@ export function findEtcd(): EtcdBinary | undefined {
   }
 }
 
+/** The tool beside it that works on files. */
+export const etcdutlOf = ({ path }: EtcdBinary): string => join(dirname(path), "etcdutl");
+
 /** Reason to give when a test is skipped for want of a real etcd. */
 export const noEtcdReason = "no etcd 3.5 in $QUORLET_ETCD or on the path";
 
@@ -38,6 +43,8 @@ export interface EtcdOptions {
   readonly binary: EtcdBinary;
   readonly members?: number;
   readonly flags?: readonly string[];
+  /** A file of `etcdctl snapshot save`, from which its members begin. */
+  readonly snapshot?: string;
 }
 
 export class Etcd implements RunningCluster {
@@ -73,23 +80,32 @@ export class Etcd implements RunningCluster {
     }
   }
 
-  static async #startOnce({ binary, members = 1, flags = [] }: EtcdOptions): Promise<Etcd> {
+  static async #startOnce(options: EtcdOptions): Promise<Etcd> {
+    const { binary, members = 1, flags = [], snapshot } = options;
     const ports = await freePorts(2 * members);
     const peer = (i: number) => `http://127.0.0.1:${ports[2 * i + 1]}`;
     const endpoint = (i: number) => `127.0.0.1:${ports[2 * i]}`;
     const numbers = [...Array(members).keys()];
     const folder = mkdtempSync(join(tmpdir(), "quorlet-etcd-"));
     const cluster = numbers.map((n) => `m${n}=${peer(n)}`).join(",");
+    const identity = (i: number): readonly string[] => [
+      ...["--name", `m${i}`, "--data-dir", join(folder, `m${i}`)],
+      ...["--initial-advertise-peer-urls", peer(i), "--initial-cluster", cluster],
+    ];
+    if (snapshot !== undefined) {
+      const restore = (i: number): Promise<unknown> =>
+        run(etcdutlOf(binary), ["snapshot", "restore", snapshot, ...identity(i)]);
+      await Promise.all(numbers.map(restore));
+    }
     const children = numbers.map(
       (i) =>
         new Child({
           command: binary.path,
           args: [
-            ...["--name", `m${i}`, "--data-dir", join(folder, `m${i}`)],
+            ...identity(i),
             ...["--listen-client-urls", `http://${endpoint(i)}`],
             ...["--advertise-client-urls", `http://${endpoint(i)}`],
-            ...["--listen-peer-urls", peer(i), "--initial-advertise-peer-urls", peer(i)],
-            ...["--initial-cluster", cluster],
+            ...["--listen-peer-urls", peer(i)],
             ...["--logger", "zap", "--log-outputs", "stderr", ...flags],
           ],
         }),
