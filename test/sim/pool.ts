@@ -10,10 +10,15 @@ import type { Verdict } from "./runSeed.ts";
 /** Survivors of a seed are few; yet a nursery that is much larger than the caches costs more than it spares. */
 const nurseryMegabytes = 96;
 /**
- * Bytecode that a function runs through before it is compiled for speed, three times what is usual: each
- * thread compiles all for itself, and what is compiled before it has seen enough is thrown away again.
+ * How V8 compiles: each thread does all of it for itself, and for seconds only. A first, quick compiler as
+ * soon as a function runs; the slow one later than usual, and while the thread waits for it: what runs beside
+ * it would take the time from the other seeds, and what is made for less than was seen is thrown away again.
  */
-const interruptBudget = 200_000;
+const compilerFlags = [
+  "--always-sparkplug",
+  "--interrupt-budget=100000",
+  "--no-concurrent-recompilation",
+];
 /** Between two looks at how long a seed has worked. */
 const hangLookMs = 500;
 
@@ -47,7 +52,7 @@ export async function runPool(
   onVerdict: (verdict: Verdict) => void,
 ): Promise<void> {
   const { from, count, jobs, tree = projectRoot } = options;
-  setFlagsFromString(`--interrupt-budget=${interruptBudget}`);
+  for (const flag of compilerFlags) setFlagsFromString(flag);
   const pool = new Piscina<SeedTask, Verdict>({
     ...workerFile(tree),
     name: "judgeSeed",
