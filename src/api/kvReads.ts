@@ -29,13 +29,13 @@ export interface Reading {
 /** What differs between reads: how the answer is found, and how the log calls it. */
 abstract class Read implements ReadCompletion {
   protected readonly reading: Reading;
-  readonly #call: UnaryCall;
+  protected readonly call: UnaryCall;
   readonly #sinceMs: number;
   hasMore = false;
 
   constructor(reading: Reading, call: UnaryCall) {
     this.reading = reading;
-    this.#call = call;
+    this.call = call;
     this.#sinceMs = reading.member.times.nowMs();
   }
 
@@ -47,8 +47,8 @@ abstract class Read implements ReadCompletion {
   onReady(): void {
     this.hasMore = false;
     // The caller went away while it waited: nothing is read for nobody.
-    if (this.#call.cancelled) {
-      this.#call.fail(errCanceled);
+    if (this.call.cancelled) {
+      this.call.fail(errCanceled);
       return;
     }
     try {
@@ -59,8 +59,8 @@ abstract class Read implements ReadCompletion {
       }
       const { parts, counts } = answer;
       const size = parts === undefined ? answer.bytes.length : totalBytes(parts);
-      if (parts === undefined) this.#call.respond(answer.bytes);
-      else this.#call.respondInParts(parts);
+      if (parts === undefined) this.call.respond(answer.bytes);
+      else this.call.respondInParts(parts);
       this.#tellIfSlow(() => ({ response: `${counts()} size:${size}` }));
     } catch (error) {
       this.onRefused(refusalOf(error));
@@ -68,7 +68,7 @@ abstract class Read implements ReadCompletion {
   }
 
   onRefused(error: EtcdError): void {
-    this.#call.fail(error);
+    this.call.fail(error);
     this.#tellIfSlow(() => ({ response: "", error: error.message }));
   }
 
@@ -112,7 +112,7 @@ export class RangeRead extends Read {
   #result(): RangeResult | LongRangeResult | undefined {
     const { state } = this.reading.member;
     if (this.#long !== undefined) return state.stepRange(this.#long);
-    this.#long = state.longRange(this.#request);
+    this.#long = state.longRange(this.#request, this.call.answerBytesMax);
     // A long one begins when it is its turn, so that only one is held in parts.
     return this.#long === undefined ? state.range(this.#request) : undefined;
   }

@@ -149,8 +149,8 @@ export class Applier {
   }
 
   /** Undefined: `range` answers it at once. */
-  longRange(request: RangeRequest): LongRange | undefined {
-    return LongRange.of(this.store, request);
+  longRange(request: RangeRequest, bytesMax: number): LongRange | undefined {
+    return LongRange.of(this.store, request, bytesMax);
   }
 
   /** @returns the answer, in the step that completes it. */

@@ -1,11 +1,14 @@
 // A range over very many keys, read and encoded in steps, so that nobody else waits for all of it. What it
 // tells is the state at one revision, as if it had been read at once.
+import { unreachable } from "../base/assert.ts";
 import { Revision } from "../base/brand.ts";
+import { errAnswerTooLarge } from "../base/errors.ts";
 import { isByKey, keyRange } from "../mvcc/readView.ts";
 import type { KeyRange } from "../mvcc/sortedKeys.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { RangeRequest } from "../proto/kv.ts";
 import { encodeRows } from "../proto/rangeParts.ts";
+import { sendBytesMax } from "../proto/writer.ts";
 import type { LongRangeResult } from "./outcome.ts";
 
 /** Ranges over fewer keys are read at once. */
@@ -14,13 +17,14 @@ export const longRangeKeys = 2_048;
 export const keysPerStep = 512;
 /** A step ends with the row that reaches it. */
 export const bytesPerStep = 524_288;
-/** Of those whose past is compacted while they are read; then everything is read at once. */
+/** Of those whose past is compacted while they are read; then everything is read at once, and encoded in steps. */
 export const restartsMax = 3;
 
 interface Found {
   readonly range: KeyRange;
   /** Living keys in it, now. */
   readonly count: number;
+  readonly bytesMax: number;
 }
 
 export class LongRange {
@@ -31,11 +35,17 @@ export class LongRange {
   #count = 0;
   #rowCount = 0;
   #parts: Uint8Array[] = [];
+  /** Of the parts. */
+  #bytes = 0;
+  readonly #bytesMax: number;
   #next: Uint8Array;
   #starts = 0;
+  /** Read at once, and not encoded yet. */
+  #late: readonly Uint8Array[] | undefined;
 
   private constructor(store: Store, request: RangeRequest, found: Found) {
     this.#request = request;
+    this.#bytesMax = Math.min(found.bytesMax, sendBytesMax);
     this.#range = found.range;
     this.#next = found.range.from;
     this.#store = store;
@@ -43,41 +53,89 @@ export class LongRange {
     this.#begin(store, found.count);
   }
 
-  /** @returns undefined for one that is short, or not a plain one of the present. */
-  static of(store: Store, request: RangeRequest): LongRange | undefined {
+  /**
+   * @param bytesMax of its rows as they are encoded; beyond it is refused.
+   * @returns undefined for one that is short, or not a plain one of the present.
+   */
+  static of(store: Store, request: RangeRequest, bytesMax: number): LongRange | undefined {
     const { rangeEnd, countOnly, revision, limit } = request;
     if (rangeEnd.length === 0 || countOnly || revision > 0) return undefined;
     if (limit > 0 && limit < longRangeKeys) return undefined;
     if (!isByKey(request)) return undefined;
     const range = keyRange(request.key, rangeEnd);
     const count = store.read.countNow(range);
-    return count < longRangeKeys ? undefined : new LongRange(store, request, { range, count });
+    if (count < longRangeKeys) return undefined;
+    return new LongRange(store, request, { range, count, bytesMax });
   }
 
-  /** @param store the present one. @returns the answer when it is whole. */
+  /** @param store the present one. @returns the answer when it is whole. @throws {EtcdError} too large. */
   step(store: Store): LongRangeResult | undefined {
+    if (this.#late !== undefined) return this.#encodeLate(this.#late);
     if (store !== this.#store || store.compactedRevision > this.#revision) {
       this.#begin(store, store.read.countNow(this.#range));
     }
-    const { limit, keysOnly } = this.#request;
-    const wanted = limit > 0 ? Math.min(limit, this.#count) : this.#count;
-    const rowsMax = wanted - this.#rowCount;
-    const isLate = this.#starts > restartsMax;
-    const keysMax = isLate ? Number.POSITIVE_INFINITY : keysPerStep;
-    const bytesMax = isLate ? Number.POSITIVE_INFINITY : bytesPerStep;
-    const range = { from: this.#next, to: this.#range.to };
-    const at = { revision: this.#revision, keysOnly, rowsMax, keysMax, bytesMax };
-    const rows: Uint8Array[] = [];
-    const next = store.read.collect(range, at, rows);
-    this.#rowCount += rows.length;
-    this.#parts.push(encodeRows(rows));
-    if (next !== undefined && rows.length < rowsMax) {
-      this.#next = next;
+    if (this.#starts > restartsMax) {
+      this.#late = this.#readAll(store);
       return undefined;
     }
+    const rowsMax = this.#wanted - this.#rowCount;
+    const rows: Uint8Array[] = [];
+    const bounds = { rowsMax, keysMax: keysPerStep, bytesMax: bytesPerStep };
+    const next = store.read.collect(
+      { from: this.#next, to: this.#range.to },
+      this.#at(bounds),
+      rows,
+    );
+    this.#add(rows);
+    if (next === undefined || rows.length === rowsMax) return this.#result();
+    this.#next = next;
+    return undefined;
+  }
+
+  get #wanted(): number {
+    const { limit } = this.#request;
+    return limit > 0 ? Math.min(limit, this.#count) : this.#count;
+  }
+
+  #at<Bounds>(bounds: Bounds) {
+    return { revision: this.#revision, keysOnly: this.#request.keysOnly, ...bounds };
+  }
+
+  #readAll(store: Store): readonly Uint8Array[] {
+    const rows: Uint8Array[] = [];
+    const bytesMax = this.#request.keysOnly ? Number.POSITIVE_INFINITY : this.#bytesMax;
+    const bounds = { rowsMax: this.#wanted, keysMax: Number.POSITIVE_INFINITY, bytesMax };
+    const next = store.read.collect(this.#range, this.#at(bounds), rows);
+    if (next !== undefined && rows.length < this.#wanted)
+      throw errAnswerTooLarge(this.#bytesMax, this.#bytesMax);
+    return rows;
+  }
+
+  #encodeLate(all: readonly Uint8Array[]): LongRangeResult | undefined {
+    const rows: Uint8Array[] = [];
+    let bytes = 0;
+    for (let at = this.#rowCount; at < all.length; at++) {
+      if (rows.length === keysPerStep || bytes >= bytesPerStep) break;
+      const row = all[at] ?? unreachable("a row was read");
+      rows.push(row);
+      bytes += row.length;
+    }
+    this.#add(rows);
+    return this.#rowCount === all.length ? this.#result() : undefined;
+  }
+
+  #add(rows: readonly Uint8Array[]): void {
+    const part = encodeRows(rows);
+    this.#rowCount += rows.length;
+    this.#bytes += part.length;
+    if (this.#bytes > this.#bytesMax) throw errAnswerTooLarge(this.#bytes, this.#bytesMax);
+    this.#parts.push(part);
+  }
+
+  #result(): LongRangeResult {
     return {
       ...{ kind: "longRange", revision: this.#revision, rowCount: this.#rowCount },
-      ...{ parts: this.#parts, more: this.#count > wanted, count: this.#count },
+      ...{ parts: this.#parts, more: this.#count > this.#wanted, count: this.#count },
     };
   }
 
@@ -88,6 +146,7 @@ export class LongRange {
     this.#count = count;
     this.#rowCount = 0;
     this.#parts = [];
+    this.#bytes = 0;
     this.#next = this.#range.from;
   }
 }

@@ -194,6 +194,10 @@ export class Session implements CallVisitor, CallOwner {
     this.#answers.end(id);
   }
 
+  get answerBytesMax(): number {
+    return this.#limits.answerBytesMax;
+  }
+
   nowMs(): number {
     return this.#host.clock.nowMs();
   }

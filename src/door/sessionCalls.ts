@@ -6,6 +6,7 @@ import { messageCostBytes, type OpenHead, StreamFlag } from "../transport/callBa
 
 /** What calls and streams need of their session. */
 export interface CallOwner {
+  readonly answerBytesMax: number;
   nowMs(): number;
   header(name: string): string | undefined;
   onAnswered(id: number, message: Uint8Array): void;
@@ -27,6 +28,10 @@ export class SessionCall implements UnaryCall {
     this.#owner = owner;
     this.#id = id;
     this.#deadlineMs = deadlineMs;
+  }
+
+  get answerBytesMax(): number {
+    return this.#owner.answerBytesMax;
   }
 
   get cancelled(): boolean {

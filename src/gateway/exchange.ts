@@ -47,6 +47,8 @@ export interface GatewayLimits {
   readonly heldBytesMax: number;
   /** Longest request message once it is protobuf, as over gRPC. */
   readonly messageBytesMax: number;
+  /** Longest answer message, in protobuf. */
+  readonly answerBytesMax: number;
   /** Parts of one answer that wait for the client, at which `write` answers false. */
   readonly streamBacklogBytesMax: number;
   /** The same, at which a client that takes nothing is given up. */
@@ -66,6 +68,7 @@ export const defaultGatewayLimits: GatewayLimits = {
   bodyBytesMax: 4 * mib,
   heldBytesMax: 512 * mib,
   messageBytesMax: 2 * mib,
+  answerBytesMax: 256 * mib,
   streamBacklogBytesMax: mib,
   streamBacklogBytesEnd: 64 * mib,
   connectionsMax: 10_000,

@@ -66,6 +66,10 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
     if (timeoutMs !== undefined) this.#deadline = environment.deadlines.add(timeoutMs, this);
   }
 
+  get answerBytesMax(): number {
+    return this.#environment.limits.answerBytesMax;
+  }
+
   get cancelled(): boolean {
     return this.#reply.isOver;
   }

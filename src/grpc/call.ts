@@ -8,6 +8,8 @@ export interface CallMetadata {
 }
 
 export interface UnaryCall extends CallMetadata {
+  /** A longer answer is refused in any case: nobody need begin it. */
+  readonly answerBytesMax: number;
   /** True once the client cancelled, its deadline passed or the connection went away. */
   readonly cancelled: boolean;
   /** Calls back once `cancelled` turns true, not for a call that is answered or cancelled by then. One listener. */

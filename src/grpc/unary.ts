@@ -46,6 +46,10 @@ export class UnaryExchange implements UnaryCall, StreamReceiver, MessageSink, Ex
     if (timeoutMs !== undefined) this.#deadline = context.deadlines.add(timeoutMs, this);
   }
 
+  get answerBytesMax(): number {
+    return this.#stream.answerBytesMax;
+  }
+
   get cancelled(): boolean {
     return this.#cancelled;
   }

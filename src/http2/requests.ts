@@ -77,6 +77,10 @@ export class Requests implements StreamHost {
     });
   }
 
+  get answerBytesMax(): number {
+    return this.#parts.limits.queuedBytesPerConnectionMax;
+  }
+
   get size(): number {
     return this.#streams.size;
   }

@@ -40,6 +40,8 @@ export interface Unfinished {
 
 /** What a stream needs of its connection. */
 export interface StreamHost {
+  /** Of an answer that waits. */
+  readonly answerBytesMax: number;
   respond(stream: Http2Stream, prefix: Uint8Array, body: Uint8Array): boolean;
   respondInParts(stream: Http2Stream, prefix: Uint8Array, parts: readonly Uint8Array[]): boolean;
   write(stream: Http2Stream, prefix: Uint8Array, body: Uint8Array): boolean;
@@ -96,6 +98,10 @@ export class Http2Stream {
     this.id = id;
     this.#host = host;
     this.remoteEnded = remoteEnded;
+  }
+
+  get answerBytesMax(): number {
+    return this.#host.answerBytesMax;
   }
 
   /** Bytes written and not yet framed. */

@@ -93,9 +93,12 @@ export interface StateReader {
   readonly revision: Revision;
   /** @throws {EtcdError} compacted or future revision. */
   range(request: RangeRequest): RangeResult;
-  /** Undefined for a request that `range` answers soon enough. */
-  longRange(request: RangeRequest): LongRange | undefined;
-  /** @returns the answer, in the step that completes it. */
+  /**
+   * @param bytesMax of the answer; beyond it is refused as soon as so much is read.
+   * @returns undefined for a request that `range` answers soon enough.
+   */
+  longRange(request: RangeRequest, bytesMax: number): LongRange | undefined;
+  /** @returns the answer, in the step that completes it. @throws {EtcdError} too large. */
   stepRange(range: LongRange): LongRangeResult | undefined;
   /** A txn of ranges only, at the current state. @throws {EtcdError} as range. */
   readTxn(request: TxnRequest): TxnResult;

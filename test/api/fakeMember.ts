@@ -179,9 +179,9 @@ class FakeState implements StateReader {
     return this.#member.rangeResult();
   }
 
-  longRange(request: RangeRequest): LongRange | undefined {
+  longRange(request: RangeRequest, bytesMax: number): LongRange | undefined {
     const { store } = this.#member;
-    return store && LongRange.of(store, request);
+    return store && LongRange.of(store, request, bytesMax);
   }
 
   stepRange(long: LongRange): LongRangeResult | undefined {
@@ -212,6 +212,7 @@ export const emptyTxn: TxnResult = {
 };
 
 export class FakeCall implements UnaryCall {
+  answerBytesMax = Number.POSITIVE_INFINITY;
   cancelled = false;
   #onCancel: (() => void) | undefined;
   readonly headers: Readonly<Record<string, string>>;

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Headers } from "../../src/api/header.ts";
 import { KvService } from "../../src/api/kv.ts";
-import { longRangeKeys } from "../../src/apply/longRange.ts";
+import { keysPerStep, longRangeKeys } from "../../src/apply/longRange.ts";
 import { range } from "../../src/apply/range.ts";
-import { errCanceled } from "../../src/base/errors.ts";
+import { EtcdError, errCanceled, StatusCode } from "../../src/base/errors.ts";
 import { encodeRangeRequest } from "../../src/proto/encodeRequests.ts";
 import { encodeRangeResponse } from "../../src/proto/encodeResponses.ts";
 import { Writer } from "../../src/proto/writer.ts";
@@ -51,6 +51,19 @@ test("a long range is answered in parts, each of a step, with the bytes of one a
     call.partBytesMax > 0 && call.partBytesMax < answer.length / 2,
     "no part is most of it",
   );
+});
+
+test("a long range that its caller cannot take is refused before all is read", () => {
+  const { call, read } = served();
+  call.answerBytesMax = (keyCount * valueBytes) / 2;
+  let steps = 0;
+  do {
+    read.onReady();
+    steps++;
+  } while (read.hasMore === true);
+  const [answer] = call.answers;
+  assert.ok(answer instanceof EtcdError && answer.code === StatusCode.resourceExhausted);
+  assert.ok(steps <= 1 + keyCount / 2 / keysPerStep, `${steps} steps`);
 });
 
 test("a long range whose caller goes away is read no further", () => {

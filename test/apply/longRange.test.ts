@@ -33,8 +33,10 @@ const ask = (fields: Partial<RangeRequest> = {}): RangeRequest => ({
   ...fields,
 });
 
-function begun(harness: StoreHarness, request: RangeRequest): LongRange {
-  const long = LongRange.of(harness.store, request);
+const unbounded = Number.POSITIVE_INFINITY;
+
+function begun(harness: StoreHarness, request: RangeRequest, bytesMax = unbounded): LongRange {
+  const long = LongRange.of(harness.store, request, bytesMax);
   assert.ok(long);
   return long;
 }
@@ -102,9 +104,39 @@ test("a range whose past is compacted tells a later moment; it is not put off fo
   assert.ok(want);
   assertTells(once.result, want);
   const always = read(begun(harness, ask()), harness, compact);
-  assert.ok(always.steps <= 2 * (restartsMax + 1), `${always.steps} steps`);
+  const encodings = Math.ceil(keyCount / keysPerStep);
+  assert.equal(always.steps, restartsMax + 1 + encodings);
+  assert.equal(always.result.parts.filter((part) => part.length > 0).length, encodings);
   assert.equal(always.result.count, keyCount);
   assert.equal(always.result.rowCount, keyCount);
+});
+
+test("a range is refused in the step that passes the bound, also when it is late", () => {
+  const harness = filled();
+  const value = "v".repeat(1_000);
+  for (let i = 0; i < keyCount; i++) harness.put(keyOf(i), value);
+  const steps = 2 * Math.ceil(bytesPerStep / (keysPerStep * 1_000));
+  const bytesMax = steps * keysPerStep * 1_000;
+  const rejected = {
+    code: 8,
+    message: /^grpc: trying to send message larger than max \(\d+ vs\. /,
+  };
+  const bounded = begun(harness, ask(), bytesMax);
+  for (let i = 0; i + 1 < steps; i++) assert.equal(bounded.step(harness.store), undefined);
+  assert.throws(() => bounded.step(harness.store), rejected);
+  const late = begun(harness, ask(), bytesMax);
+  let lateSteps = 0;
+  const again = (): void => {
+    for (; lateSteps < 10 * restartsMax; lateSteps++) {
+      late.step(harness.store);
+      harness.put(keyOf(0), value);
+      assert.equal(harness.store.compact(harness.store.revision), undefined);
+    }
+  };
+  assert.throws(again, rejected);
+  assert.equal(lateSteps, restartsMax, "reading at once ends at the bound");
+  const keys = begun(harness, ask({ keysOnly: true }), bytesMax);
+  assertTells(read(keys, harness).result, range(harness.store, ask({ keysOnly: true })));
 });
 
 test("dead keys within a range cost steps by their number, not one each", () => {
@@ -147,6 +179,10 @@ test("what is short, of the past, filtered or sorted is no long range", () => {
     { sortTarget: 3 },
   ];
   for (const fields of rows) {
-    assert.equal(LongRange.of(harness.store, ask(fields)), undefined, JSON.stringify(fields));
+    assert.equal(
+      LongRange.of(harness.store, ask(fields), unbounded),
+      undefined,
+      JSON.stringify(fields),
+    );
   }
 });
