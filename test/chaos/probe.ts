@@ -1,5 +1,6 @@
 // What the tester asks the members when a round is over: do they serve, where are they, what do they hold.
 import { setTimeout as wait } from "node:timers/promises";
+import { emptyBytes } from "../../src/base/bytes.ts";
 import { check } from "../sim/violation.ts";
 import { decodeMessage, encodeMessage } from "../support/messages.ts";
 import {
@@ -111,6 +112,13 @@ export class Probe {
     const message = encodeMessage("CompactionRequest", { revision });
     if (this.#cluster.endpoints[at] === undefined) return;
     await this.#call(at, "/etcdserverpb.KV/Compact", message, tryMsMax);
+  }
+
+  /** Has one member build its store anew. @returns whether it said that it did. */
+  async defragment(at: number): Promise<boolean> {
+    if (this.#cluster.endpoints[at] === undefined) return false;
+    const path = "/etcdserverpb.Maintenance/Defragment";
+    return (await this.#call(at, path, emptyBytes, tryMsMax)).kind === "ok";
   }
 
   close(): void {

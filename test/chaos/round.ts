@@ -41,6 +41,8 @@ export interface RoundReport {
   readonly streams: number;
   /** Answers about leases. */
   readonly leases?: number;
+  /** Stores that were built anew while the members were harmed. */
+  readonly copies?: number;
   readonly failure: Error | undefined;
 }
 
@@ -58,6 +60,7 @@ class Round {
   #leases: LeaseLoad | undefined;
   #healMs = 0;
   #revisions = 0;
+  #copies = 0;
 
   constructor(seed: number, parts: RoundParts) {
     this.#seed = seed;
@@ -82,6 +85,7 @@ class Round {
       events: this.#watchers.reduce((sum, { events }) => sum + events.length, 0),
       streams: this.#watchers.reduce((sum, { streams }) => sum + streams, 0),
       leases: this.#leases?.judged ?? 0,
+      copies: this.#copies,
       failure,
     };
   }
@@ -99,9 +103,11 @@ class Round {
     load.begin();
     leases.begin();
     const compaction = this.#compact(floor);
+    const defragmenting = this.#defragment();
     await this.#harm();
     await this.#heal(load);
     await compaction;
+    await defragmenting;
     await load.end();
     await leases.end();
     await this.#judge(load, floor);
@@ -141,6 +147,18 @@ class Round {
     const at = random.integer(memberNames.length);
     await this.#parts.probe.compact(at, floor);
     this.#protocol.push(`${Math.round(this.#nowMs())} ms: compact ${floor} at ${memberNames[at]}`);
+  }
+
+  /** In every other round one member builds its store anew again and again, killed or not. */
+  async #defragment(): Promise<void> {
+    const random = new Prng(this.#seed * 100 + 80);
+    if (random.oneIn(2)) return;
+    const at = random.integer(memberNames.length);
+    while (this.#nowMs() < faultsMs) {
+      if (await this.#parts.probe.defragment(at)) this.#copies++;
+      else await wait(pollMs);
+    }
+    this.#protocol.push(`${memberNames[at]} built its store anew ${this.#copies} times`);
   }
 
   /** Steps do not wait for each other: a kill may still be under way when the next one comes. */

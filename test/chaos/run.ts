@@ -36,6 +36,8 @@ export interface RunResult {
   readonly faults: number;
   /** Answers about leases. */
   readonly leases: number;
+  /** Stores that were built anew. */
+  readonly copies: number;
   /** Lives of the process. */
   readonly starts: number;
   /** Members that joined and were seen to serve. */
@@ -83,6 +85,7 @@ const added = (a: RunResult, b: RunResult): RunResult => ({
   events: a.events + b.events,
   faults: a.faults + b.faults,
   leases: a.leases + b.leases,
+  copies: a.copies + b.copies,
   starts: a.starts + b.starts,
   joined: a.joined + b.joined,
   failed: a.failed ?? b.failed,
@@ -95,7 +98,7 @@ export async function runRounds(options: RunOptions): Promise<RunResult> {
   const probe = new Probe(cluster);
   const settled = new Settled();
   const members = new Members();
-  const total = { rounds: 0, calls: 0, revisions: 0, events: 0, faults: 0, leases: 0 };
+  const total = { rounds: 0, calls: 0, revisions: 0, events: 0, faults: 0, leases: 0, copies: 0 };
   let failed: RoundReport | undefined;
   for (let seed = from; seed < from + rounds && failed === undefined; seed++) {
     if (performance.now() - startMs > msMax || options.isOver?.()) break;
@@ -106,6 +109,7 @@ export async function runRounds(options: RunOptions): Promise<RunResult> {
     total.events += report.events;
     total.faults += report.protocol.length;
     total.leases += report.leases ?? 0;
+    total.copies += report.copies ?? 0;
     onRound(report);
     if (report.failure !== undefined) failed = report;
   }
@@ -134,8 +138,9 @@ export function describeResult({
   events,
   faults,
   leases,
+  copies,
   starts,
   joined,
 }: RunResult): string {
-  return `${rounds} rounds, ${faults} acts of harm and healing, ${joined} members that joined, ${starts} lives of the process, ${calls} calls, ${revisions} revisions, ${events} events, ${leases} answers about leases`;
+  return `${rounds} rounds, ${faults} acts of harm and healing, ${joined} members that joined, ${starts} lives of the process, ${calls} calls, ${revisions} revisions, ${events} events, ${leases} answers about leases, ${copies} stores built anew`;
 }
