@@ -3,7 +3,7 @@ import { STATUS_CODES } from "node:http";
 import { answerFields, type Fields } from "./exchange.ts";
 
 export class AnswerHeads {
-  readonly #tail: string;
+  readonly #stay: string;
   #second = -1;
   #date = "";
   /** Of the last usual answer. */
@@ -11,7 +11,7 @@ export class AnswerHeads {
   #usual = "";
 
   constructor(idleMsMax: number) {
-    this.#tail = `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(idleMsMax / 1000)}\r\n\r\n`;
+    this.#stay = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(idleMsMax / 1000)}\r\n`;
   }
 
   /** With the empty line; `common` stand before `fields`. */
@@ -24,7 +24,13 @@ export class AnswerHeads {
       }
       start = this.#usual;
     } else start = startOf(status, fields, common);
-    return `${start}Content-Length: ${bodyBytes}\r\nDate: ${this.#now()}${this.#tail}`;
+    return `${start}Content-Length: ${bodyBytes}\r\nDate: ${this.#now()}\r\n${this.#stay}\r\n`;
+  }
+
+  /** As `text`, for a body in chunks. */
+  chunked(status: number, fields: Fields, common: Fields): string {
+    const start = startOf(status, fields, common);
+    return `${start}Date: ${this.#now()}\r\n${this.#stay}Transfer-Encoding: chunked\r\n\r\n`;
   }
 
   #now(): string {

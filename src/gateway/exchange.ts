@@ -49,6 +49,8 @@ export interface GatewayLimits {
   readonly messageBytesMax: number;
   /** Longest answer message, in protobuf. */
   readonly answerBytesMax: number;
+  /** Without the client taking anything of an answer in parts. */
+  readonly answerStallMsMax: number;
   /** Parts of one answer that wait for the client, at which `write` answers false. */
   readonly streamBacklogBytesMax: number;
   /** The same, at which a client that takes nothing is given up. */
@@ -69,6 +71,7 @@ export const defaultGatewayLimits: GatewayLimits = {
   heldBytesMax: 512 * mib,
   messageBytesMax: 2 * mib,
   answerBytesMax: 256 * mib,
+  answerStallMsMax: 60_000,
   streamBacklogBytesMax: mib,
   streamBacklogBytesEnd: 64 * mib,
   connectionsMax: 10_000,

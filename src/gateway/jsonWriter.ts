@@ -1,7 +1,7 @@
 // Protobuf bytes to JSON, for any message: original names, fields in the order of the definition, zeros
 // left out, numbers of 64 bits as strings, as etcd's gateway writes them.
 import { isUtf8 } from "node:buffer";
-import { unreachable } from "../base/assert.ts";
+import { assert, unreachable } from "../base/assert.ts";
 import { asBuffer } from "../base/bytes.ts";
 import { type FieldDescriptor, FieldKind, type MessageDescriptor } from "../proto/descriptors.ts";
 import { Reader, WireType } from "../proto/reader.ts";
@@ -23,10 +23,62 @@ export function writeJson(
   return text;
 }
 
+/** The same text piece by piece, of a message that comes in parts of whole fields. */
+export class JsonParts {
+  readonly #type: MessageDescriptor;
+  readonly #options: JsonWriteOptions;
+  /** Place of the member written last; an array is still open. */
+  #last = -1;
+
+  constructor(type: MessageDescriptor, options: JsonWriteOptions) {
+    this.#type = type;
+    this.#options = options;
+  }
+
+  /** @param part its fields stand behind those of the parts before, or go on with their last one. */
+  next(part: Uint8Array): string {
+    const reader = new Reader(part);
+    const members = readMembers(reader, this.#type, this.#options);
+    if (reader.fault !== undefined) unreachable(`an answer of ours: ${reader.fault.why}`);
+    let text = "";
+    for (const [i, member] of members.entries()) {
+      if (member === undefined) continue;
+      assert(i >= this.#last, "fields of parts come in order");
+      if (i === this.#last) text += `,${member.slice(member.indexOf("[") + 1)}`;
+      else text += `${this.#last < 0 ? "{" : `${this.#closing()},`}${member}`;
+      this.#last = i;
+    }
+    return text;
+  }
+
+  end(): string {
+    return `${this.#last < 0 ? "{" : this.#closing()}}`;
+  }
+
+  #closing(): string {
+    return this.#type.fields[this.#last]?.repeated === true ? "]" : "";
+  }
+}
+
 function writeMessage(reader: Reader, type: MessageDescriptor, options: JsonWriteOptions): string {
-  // Members by place: the wire may have another order.
+  const members = readMembers(reader, type, options);
+  let text = "{";
+  for (let i = 0; i < members.length; i++) {
+    const member = members[i];
+    if (member === undefined) continue;
+    const closed = type.fields[i]?.repeated === true ? `${member}]` : member;
+    text += text.length === 1 ? closed : `,${closed}`;
+  }
+  return `${text}}`;
+}
+
+// Members by place: the wire may have another order. Arrays are open.
+function readMembers(
+  reader: Reader,
+  type: MessageDescriptor,
+  options: JsonWriteOptions,
+): (string | undefined)[] {
   const members: (string | undefined)[] = [];
-  let last = -1;
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     const field = type.byNumber.get(tag >>> 3);
     if (field === undefined) {
@@ -36,16 +88,8 @@ function writeMessage(reader: Reader, type: MessageDescriptor, options: JsonWrit
     const { index } = field;
     if (field.repeated) members[index] = appended(members[index], reader, field, tag, options);
     else members[index] = writeMember(reader, field, options);
-    if (index > last) last = index;
   }
-  let text = "{";
-  for (let i = 0; i <= last; i++) {
-    const member = members[i];
-    if (member === undefined) continue;
-    const closed = type.fields[i]?.repeated === true ? `${member}]` : member;
-    text += text.length === 1 ? closed : `,${closed}`;
-  }
-  return `${text}}`;
+  return members;
 }
 
 function writeMember(reader: Reader, field: FieldDescriptor, options: JsonWriteOptions): string {

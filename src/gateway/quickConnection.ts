@@ -96,6 +96,7 @@ export class QuickConnection {
     this.#output = "";
     if (this.#host.isClosing && this.#reply === undefined) socket.end(() => socket.destroy());
     else if (socket.writableLength > quickBehindBytesMax) this.#block();
+    else this.#reply?.onRoom();
   }
 
   /** For `QuickReply`: the answer, one char per byte. */
@@ -107,6 +108,18 @@ export class QuickConnection {
     if (this.#isReading || this.#isBlocked || this.#host.isClosing) return;
     if (this.#rest.length > 0) this.#read();
     if (this.#isOurs && !this.#isBlocked && this.socket.isPaused()) this.socket.resume();
+  }
+
+  /** For `QuickReply`: a piece of the answer, likewise. @returns false when much of it waits. */
+  onPiece(text: string): boolean {
+    if (this.#output === "") this.#host.onOutput(this);
+    this.#output += text;
+    return this.backlogBytes <= quickBehindBytesMax;
+  }
+
+  /** Written, and not taken by the client. */
+  get backlogBytes(): number {
+    return this.#output.length + this.socket.writableLength;
   }
 
   #onChunk(chunk: Buffer): void {
@@ -184,6 +197,7 @@ export class QuickConnection {
     this.socket.once("drain", () => {
       this.#isBlocked = false;
       this.sinceBeat = this.#host.beat;
+      this.#reply?.onRoom();
       if (this.#reply !== undefined) return;
       if (this.#rest.length > 0) this.#read();
       if (this.#isOurs && !this.#isBlocked) this.socket.resume();
@@ -207,12 +221,12 @@ export class QuickConnection {
 
 /** The answer to one request; what its call says later goes nowhere. */
 class QuickReply implements HttpReply {
-  readonly backlogBytes = 0;
   readonly #connection: QuickConnection;
   readonly #host: QuickHost;
   readonly #common: Fields;
   #isOver = false;
-  #onClose: (() => void) | undefined;
+  #isFull = false;
+  #events: Parameters<HttpReply["listen"]>[0] | undefined;
 
   constructor(connection: QuickConnection, host: QuickHost, common: Fields) {
     this.#connection = connection;
@@ -227,10 +241,9 @@ class QuickReply implements HttpReply {
   whole(status: number, fields: Fields, body: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const bodyBytes = Buffer.byteLength(body);
-    const head = this.#host.heads.text(status, fields, this.#common, bodyBytes);
-    const isAscii = bodyBytes === body.length;
-    this.#connection.onAnswer(head + (isAscii ? body : Buffer.from(body).toString("latin1")));
+    const text = oneCharAByte(body);
+    const head = this.#host.heads.text(status, fields, this.#common, text.length);
+    this.#connection.onAnswer(head + text);
   }
 
   abort(): void {
@@ -238,24 +251,50 @@ class QuickReply implements HttpReply {
     this.#connection.socket.destroy();
   }
 
-  listen({ onClose }: { readonly onClose: () => void }): void {
-    this.#onClose = onClose;
+  listen(events: Parameters<HttpReply["listen"]>[0]): void {
+    this.#events = events;
   }
 
   onGone(): void {
     this.#isOver = true;
-    this.#onClose?.();
+    this.#events?.onClose();
   }
 
-  begin(): void {
-    unreachable("an answer of parts on the quick way");
+  /** The connection takes more. */
+  onRoom(): void {
+    if (!this.#isFull) return;
+    this.#isFull = false;
+    this.#events?.onDrain();
   }
 
-  write(): boolean {
-    return unreachable("an answer of parts on the quick way");
+  begin(status: number, fields: Fields): void {
+    if (!this.#isOver)
+      this.#connection.onPiece(this.#host.heads.chunked(status, fields, this.#common));
+  }
+
+  write(part: string): boolean {
+    // An empty chunk would be the last one.
+    if (this.#isOver || part === "") return !this.#isOver;
+    const text = oneCharAByte(part);
+    const piece = `${text.length.toString(16)}\r\n${text}\r\n`;
+    this.#isFull = !this.#connection.onPiece(piece);
+    return !this.#isFull;
+  }
+
+  get backlogBytes(): number {
+    return this.#connection.backlogBytes;
   }
 
   end(): void {
-    unreachable("an answer of parts on the quick way");
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#connection.onAnswer(lastChunk);
   }
+}
+
+const lastChunk = "0\r\n\r\n";
+
+/** Of UTF-8, to be written as latin1. */
+function oneCharAByte(text: string): string {
+  return Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString("latin1");
 }

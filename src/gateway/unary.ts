@@ -1,5 +1,6 @@
 // One unary call that came as JSON: decoded to the message that gRPC would have carried, answered by
 // the same method.
+import { totalBytes } from "../base/bytes.ts";
 import { EtcdError, errMessageTooLarge, StatusCode } from "../base/errors.ts";
 import type { UnaryCall, UnaryMethod } from "../grpc/call.ts";
 import type { Deadline, Expiring } from "../grpc/deadlines.ts";
@@ -7,7 +8,8 @@ import type { MethodStats } from "../grpc/stats.ts";
 import type { MessageDescriptor, MethodDescriptor } from "../proto/descriptors.ts";
 import type { CallEnvironment } from "./environment.ts";
 import { answerFields, GatewayMetadata, type HttpReply, type HttpRequest } from "./exchange.ts";
-import { writeJson } from "./jsonWriter.ts";
+import { JsonParts, writeJson } from "./jsonWriter.ts";
+import { PartsAnswer } from "./partsAnswer.ts";
 import { errDeadlineExceeded, refuse } from "./refusals.ts";
 
 /** What one call needs of its request. */
@@ -23,6 +25,8 @@ export interface CallParts {
 }
 
 const noBytes = new Uint8Array(0);
+/** A shorter answer in parts is written at once. */
+const wholeBytesMax = 131_072;
 
 export function callUnary(method: UnaryMethod, parts: CallParts, body: Buffer): void {
   const { environment, reply, messages, stats, utf8 } = parts;
@@ -95,14 +99,23 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
   respond(message: Uint8Array): void {
     this.#disarm();
     if (this.#reply.isOver) return;
-    this.#stats.sent++;
-    this.#stats.finish(StatusCode.ok);
-    this.#environment.stats.sentBytes += message.length;
+    this.#countAnswer(message.length);
     this.#reply.whole(200, answerFields, writeJson(message, this.#response, { utf8: this.#utf8 }));
   }
 
   respondInParts(parts: readonly Uint8Array[]): void {
-    this.respond(Buffer.concat(parts));
+    const length = totalBytes(parts);
+    if (length < wholeBytesMax) {
+      this.respond(Buffer.concat(parts));
+      return;
+    }
+    this.#disarm();
+    if (this.#reply.isOver) return;
+    this.#countAnswer(length);
+    const { deadlines, limits } = this.#environment;
+    const json = new JsonParts(this.#response, { utf8: this.#utf8 });
+    const stallMsMax = limits.answerStallMsMax;
+    new PartsAnswer({ reply: this.#reply, json, message: parts, deadlines, stallMsMax }).start();
   }
 
   fail(error: EtcdError): void {
@@ -115,6 +128,12 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
     this.#disarm();
     this.#refuse(errDeadlineExceeded);
     listener?.();
+  }
+
+  #countAnswer(bytes: number): void {
+    this.#stats.sent++;
+    this.#stats.finish(StatusCode.ok);
+    this.#environment.stats.sentBytes += bytes;
   }
 
   #onClose(): void {
