@@ -307,9 +307,12 @@ class WatchedLog implements RaftLog {
 
   /** This save is durable, and with it all before. */
   #synced(write: LogWrite): void {
-    const count = this.#unsynced.indexOf(write) + 1;
-    for (const each of this.#unsynced.splice(0, count)) this.#parts.durable.saved(each);
-    this.#parts.onDurable();
+    const { durable, onDurable } = this.#parts;
+    for (let left = this.#unsynced.indexOf(write) + 1; left > 0; left--) {
+      const saved = this.#unsynced.shift();
+      if (saved !== undefined) durable.saved(saved);
+    }
+    onDurable();
   }
 
   #fault(): LogFault | undefined {

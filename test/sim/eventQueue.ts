@@ -1,6 +1,6 @@
 // Virtual time: what is to happen, ordered by (time, number). Nothing else moves the clock.
 
-import { check } from "./violation.ts";
+import { Violation } from "./violation.ts";
 
 /** Events of one instant; more and the members keep one another busy without time passing. */
 const instantStepsMax = 1_000_000;
@@ -57,18 +57,24 @@ export class EventQueue {
 
   /** Runs everything that is due before `atUs`, which is then the time. */
   runUntil(atUs: number): void {
-    for (let next = this.#heap[0]; next !== undefined && next.atUs < atUs; next = this.#heap[0]) {
-      this.#dropFirst();
-      if (next.atUs > this.#nowUs) this.#instantFrom = this.#steps;
-      this.#nowUs = next.atUs;
-      this.#steps++;
-      const { number } = next;
-      const isLively = this.#steps - this.#instantFrom <= instantStepsMax;
-      check(isLively, "progress", () => `event ${number}: time stands still`);
-      if (next.owner === undefined) next.run();
-      else next.owner.onDue(next.life, next.run);
+    const heap = this.#heap;
+    for (let next = heap[0]; next !== undefined && next.atUs < atUs; next = heap[0]) {
+      this.#happen(next);
     }
     this.#nowUs = atUs;
+  }
+
+  /** Apart from the loop, whose end would throw away the code that was made for it. */
+  #happen({ atUs, number, run, owner, life }: Event): void {
+    this.#dropFirst();
+    if (atUs > this.#nowUs) this.#instantFrom = this.#steps;
+    this.#nowUs = atUs;
+    this.#steps++;
+    if (this.#steps - this.#instantFrom > instantStepsMax) {
+      throw new Violation("progress", `event ${number}: time stands still`);
+    }
+    if (owner === undefined) run();
+    else owner.onDue(life, run);
   }
 
   #push(event: Event): void {
@@ -91,12 +97,15 @@ export class EventQueue {
     let at = 0;
     for (;;) {
       const left = 2 * at + 1;
-      const [a, b] = [heap[left], heap[left + 1]];
+      const right = left + 1;
+      const a = heap[left];
       if (a === undefined) break;
-      const child = b !== undefined && isBefore(b, a) ? b : a;
+      const b = right < heap.length ? heap[right] : undefined;
+      const isRight = b !== undefined && isBefore(b, a);
+      const child = isRight ? b : a;
       if (isBefore(moved, child)) break;
       heap[at] = child;
-      at = child === a ? left : left + 1;
+      at = isRight ? right : left;
     }
     heap[at] = moved;
   }

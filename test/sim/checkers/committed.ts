@@ -6,7 +6,7 @@ import { changed, decodeChange } from "../../../src/raft/membership.ts";
 import { type Entry, EntryKind, type Membership } from "../../../src/raft/types.ts";
 import type { RaftLog } from "../../../src/storage/log.ts";
 import type { DurableRecord } from "../durableRecord.ts";
-import { check } from "../violation.ts";
+import { check, Violation } from "../violation.ts";
 import { isSame } from "./logMatching.ts";
 
 const name = "committed";
@@ -18,13 +18,19 @@ export interface MembershipParts {
   readonly onMembership: (membership: Membership) => void;
 }
 
+/** Of one life of a member, as of its last turn. */
+interface Life {
+  /** Up to there it had committed. */
+  seen: number;
+  /** Term in which it led; 0 if it did not. */
+  led: number;
+}
+
 export class Committed {
   readonly #disks: ReadonlyMap<MemberId, DurableRecord>;
   /** Position is index - 1. */
   readonly #entries: Entry[] = [];
-  readonly #seen = new Map<MemberId, LogIndex>();
-  /** Term in which a member led at the end of its last turn; 0 if it did not. */
-  readonly #led = new Map<MemberId, number>();
+  readonly #lives = new Map<MemberId, Life>();
   readonly #onMembership: (membership: Membership) => void;
   /** Changes that some log holds or held, by their data, with the index they had. */
   readonly #changes: Entry[] = [];
@@ -50,8 +56,7 @@ export class Committed {
 
   /** A new life may know less than the last one did, but nothing else. */
   onStart(id: MemberId): void {
-    this.#seen.set(id, LogIndex(0));
-    this.#led.delete(id);
+    this.#lives.set(id, { seen: 0, led: 0 });
   }
 
   /** Entries on their way to a disk: a change counts from then on. */
@@ -65,14 +70,28 @@ export class Committed {
     }
   }
 
-  afterTurn({ id, commit, applied, role, term }: MemberStatus, log: RaftLog): void {
-    const ledBefore = this.#led.get(id) === term;
-    this.#led.set(id, role === "leader" ? term : 0);
-    check(applied <= commit, name, () => `m${id} applied ${applied}, committed ${commit}`);
+  // No closures in what every turn passes: they would cost more than what they check.
+  afterTurn(status: MemberStatus, log: RaftLog): void {
+    const { id, commit, applied, role, term } = status;
+    const life = this.#lives.get(id);
+    if (life === undefined) throw new Violation(name, `m${id} has a turn before its start`);
+    const ledBefore = life.led === term;
+    life.led = role === "leader" ? term : 0;
+    if (applied > commit)
+      throw new Violation(name, `m${id} applied ${applied}, committed ${commit}`);
     this.#checkApplied(id, applied, log.term(applied));
-    const seen = this.#seen.get(id) ?? 0;
-    if (commit === seen) return;
-    check(commit > seen, name, () => `m${id} went from commit ${seen} back to ${commit}`);
+    const { seen } = life;
+    if (commit < seen)
+      throw new Violation(name, `m${id} went from commit ${seen} back to ${commit}`);
+    if (commit > seen && this.#checkCommit(status, log, { seen, ledBefore })) life.seen = commit;
+  }
+
+  /** @returns false when the log does not hold what is committed. */
+  #checkCommit(
+    { id, commit, applied, role, term }: MemberStatus,
+    log: RaftLog,
+    { seen, ledBefore }: { seen: number; ledBefore: boolean },
+  ): boolean {
     // A snapshot is on its way into the log, which may still have an end of its own that reaches as far and
     // is void: what it holds was committed elsewhere.
     const known = this.#entries[commit - 1];
@@ -83,9 +102,8 @@ export class Committed {
         name,
         () => `m${id} commits ${commit} without an entry`,
       );
-      return;
+      return false;
     }
-    this.#seen.set(id, commit);
     // Thesis 3.6.2: entries of earlier terms are committed by one of the leader's own only.
     const isOwn = !ledBefore || role !== "leader" || log.term(commit) === term;
     check(isOwn, name, () => `m${id} commits ${commit}@${log.term(commit)} by counting`);
@@ -99,12 +117,15 @@ export class Committed {
     const [from, to] = [LogIndex(Math.max(seen + 1, first)), LogIndex(commit + 1)];
     const entries = log.entries({ from, to, bytesMax: Number.MAX_SAFE_INTEGER });
     for (const entry of entries) this.#onCommitted(id, entry);
+    return true;
   }
 
   /** A store that is ahead of the log on disk could not be gone on from. */
   #checkApplied(id: MemberId, applied: LogIndex, term: Term | undefined): void {
     const isKept = term === undefined || this.#disks.get(id)?.holds(applied, term) === true;
-    check(isKept, name, () => `m${id} applied ${applied}@${term} before its disk held it`);
+    if (!isKept) {
+      throw new Violation(name, `m${id} applied ${applied}@${term} before its disk held it`);
+    }
   }
 
   onLeader({ id, term }: MemberStatus, log: RaftLog): void {

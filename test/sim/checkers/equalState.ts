@@ -1,6 +1,6 @@
 // Members that applied the same entries hold the same state: hash and revision at each applied index.
 import type { LogIndex, MemberId } from "../../../src/base/brand.ts";
-import { check } from "../violation.ts";
+import { Violation } from "../violation.ts";
 
 const name = "equalState";
 
@@ -23,11 +23,10 @@ export class EqualState {
       this.#known.set(applied, { id, applied, revision, hash });
       return;
     }
-    check(
-      known.hash === hash && known.revision === revision,
+    if (known.hash === hash && known.revision === revision) return;
+    throw new Violation(
       name,
-      () =>
-        `at entry ${applied} m${id} holds revision ${revision} hash ${hash}, ` +
+      `at entry ${applied} m${id} holds revision ${revision} hash ${hash}, ` +
         `m${known.id} revision ${known.revision} hash ${known.hash}`,
     );
   }

@@ -61,7 +61,9 @@ export class History {
 
   onChanges(id: MemberId, revision: number, changes: readonly Change[]): void {
     const last = this.#told.get(id) ?? 0;
-    check(revision === last + 1, name, () => `m${id} applies revision ${revision} after ${last}`);
+    if (revision !== last + 1) {
+      throw new Violation(name, `m${id} applies revision ${revision} after ${last}`);
+    }
     this.#told.set(id, revision);
     if (revision > this.latest) this.#take(revision, changes);
     else this.#compare(id, revision, changes);
@@ -144,15 +146,16 @@ export class History {
 
   #compare(id: MemberId, revision: number, changes: readonly Change[]): void {
     const known = this.#changes[revision - firstRevision - 1] ?? [];
-    const agrees =
-      known.length === changes.length &&
-      known.every((change, i) => isSameChange(change, changes[i]));
-    check(agrees, name, () => `m${id} applies another revision ${revision} than others did`);
+    let agrees = known.length === changes.length;
+    for (let i = 0; i < known.length; i++) agrees &&= isSameChange(known[i], changes[i]);
+    if (agrees) return;
+    throw new Violation(name, `m${id} applies another revision ${revision} than others did`);
   }
 }
 
-function isSameChange(a: Change, b: Change | undefined): boolean {
-  return b !== undefined && a.kind === b.kind && a.key === b.key && equalBytes(a.row, b.row);
+function isSameChange(a: Change | undefined, b: Change | undefined): boolean {
+  if (a === undefined || b === undefined) return false;
+  return a.kind === b.kind && a.key === b.key && equalBytes(a.row, b.row);
 }
 
 /** @throws {Violation} for bytes that are no pair. */

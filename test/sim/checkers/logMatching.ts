@@ -5,7 +5,7 @@ import { LogIndex, type MemberId, type Term } from "../../../src/base/brand.ts";
 import { equalBytes } from "../../../src/base/bytes.ts";
 import type { Entry } from "../../../src/raft/types.ts";
 import type { LogWrite, RaftLog } from "../../../src/storage/log.ts";
-import { check } from "../violation.ts";
+import { Violation } from "../violation.ts";
 
 const name = "logMatching";
 /** Terms stay below this in a run; index and term make one number. */
@@ -30,14 +30,15 @@ export class LogMatching {
   }
 
   #see(id: MemberId, entry: Entry, before: Term | undefined): void {
-    const place = entry.index * termMax + entry.term;
-    const known = this.#known.get(place);
+    const key = entry.index * termMax + entry.term;
+    const known = this.#known.get(key);
     if (known === undefined) {
-      this.#known.set(place, { entry, before });
+      this.#known.set(key, { entry, before });
       return;
     }
-    const agrees = known.before === before && isSame(known.entry, entry);
-    check(agrees, name, () => `m${id} holds another ${entry.index}@${entry.term} than others did`);
+    if (known.before === before && isSame(known.entry, entry)) return;
+    const place = `${entry.index}@${entry.term}`;
+    throw new Violation(name, `m${id} holds another ${place} than others did`);
   }
 }
 

@@ -3,7 +3,7 @@
 import { type MemberId, noMember, type Term } from "../../../src/base/brand.ts";
 import type { MemberStatus } from "../../../src/member/service.ts";
 import type { HardState } from "../../../src/raft/types.ts";
-import { check } from "../violation.ts";
+import { check, Violation } from "../violation.ts";
 
 const name = "oneLeader";
 
@@ -16,24 +16,21 @@ export class OneLeader {
   afterTurn({ id, role, term }: MemberStatus): boolean {
     if (role !== "leader") return false;
     const kept = this.#votes.get(id);
-    check(
-      kept !== undefined && (kept.term > term || (kept.term === term && kept.vote === id)),
-      name,
-      () => `m${id} leads term ${term}, its own vote is not durable`,
-    );
+    if (kept === undefined || kept.term < term || (kept.term === term && kept.vote !== id)) {
+      throw new Violation(name, `m${id} leads term ${term}, its own vote is not durable`);
+    }
     const known = this.#leaders.get(term);
-    check(
-      known === undefined || known === id,
-      name,
-      () => `m${known} and m${id} lead term ${term}`,
-    );
+    if (known === id) return false;
+    check(known === undefined, name, () => `m${known} and m${id} lead term ${term}`);
     this.#leaders.set(term, id);
-    return known === undefined;
+    return true;
   }
 
   /** What the member's disk holds now, as the member was told or as it found it. */
   onDurable(id: MemberId, { term, vote }: HardState): void {
     const last = this.#votes.get(id);
+    // Nearly every save repeats both.
+    if (last?.term === term && last.vote === vote) return;
     if (last !== undefined) {
       check(term >= last.term, name, () => `m${id} went from term ${last.term} back to ${term}`);
       const keeps = term > last.term || last.vote === noMember || vote === last.vote;

@@ -3,7 +3,7 @@ import type { MemberId } from "../../../src/base/brand.ts";
 import type { Message } from "../../../src/raft/message.ts";
 import { decodeFrame, FrameKind, frameKind } from "../../../src/transport/frame.ts";
 import type { DurableRecord } from "../durableRecord.ts";
-import { check } from "../violation.ts";
+import { check, Violation } from "../violation.ts";
 
 const name = "promises";
 
@@ -29,10 +29,12 @@ export class Promises {
     if (hardState.term > term) return;
     if (message.kind === "voteReply" && message.granted && !message.pre) {
       const isKept = hardState.term === term && hardState.vote === to;
-      check(isKept, name, () => `m${from} votes for m${to} in term ${term} before it is durable`);
+      if (isKept) return;
+      throw new Violation(name, `m${from} votes for m${to} in term ${term} before it is durable`);
     } else if (message.kind === "appendReply" && !message.rejected) {
-      const isKept = lastIndex >= message.index;
-      check(isKept, name, () => `m${from} accepts ${message.index}, its disk ends at ${lastIndex}`);
+      const { index } = message;
+      if (lastIndex >= index) return;
+      throw new Violation(name, `m${from} accepts ${index}, its disk ends at ${lastIndex}`);
     }
   }
 }
