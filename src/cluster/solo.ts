@@ -10,7 +10,7 @@ import type { MemberNotice } from "./cluster.ts";
 import { compactionOf } from "./compaction.ts";
 import { type Home, openHome } from "./home.ts";
 import type { ClusterSeed, MemberSeed } from "./identity.ts";
-import type { ClientDoor, MeshAddress, MeshDoor } from "./protocol.ts";
+import type { ClientDoor, MemberThreadData, MeshAddress, MeshDoor } from "./protocol.ts";
 import { StartError } from "./startError.ts";
 import { type MemberState, Supervisor, type SupervisorHooks } from "./supervisor.ts";
 import { Waiters } from "./waiters.ts";
@@ -50,6 +50,29 @@ export interface SoloOptions {
   readonly onMember?: (notice: MemberNotice) => void;
 }
 
+/** What the member's thread is told at its birth. */
+export function threadDataOf(options: SoloOptions): Omit<MemberThreadData, "sharedFiles" | "gate"> {
+  const { seed, self, listenPeers, peerTls, listenClient } = options;
+  return {
+    name: self.name,
+    id: self.id,
+    clusterId: seed.clusterId,
+    listen: listenClient,
+    ...(options.door && { door: options.door }),
+    ...(options.metrics && { metrics: options.metrics }),
+    mesh: {
+      ...{ listen: listenPeers, urls: self.peerUrls },
+      ...(peerTls === undefined ? {} : { tls: peerTls }),
+    },
+    timing: options.timing ?? defaultTiming,
+    leaseReads: options.leaseReads ?? false,
+    ...(options.changePolicy && { changePolicy: options.changePolicy }),
+    ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
+    compaction: compactionOf(options),
+    logLevel: options.logLevel ?? "silent",
+  };
+}
+
 export class SoloMember {
   readonly #options: SoloOptions;
   readonly #log: Log;
@@ -64,27 +87,10 @@ export class SoloMember {
   #closing: Promise<void> | undefined;
 
   constructor(options: SoloOptions) {
-    const { seed, self, listenPeers, peerTls, listenClient, timing, logLevel = "silent" } = options;
+    const { self, logLevel = "silent" } = options;
     this.#options = options;
     this.#log = systemLog({ level: logLevel, caller: "cluster" });
-    const data = {
-      name: self.name,
-      id: self.id,
-      clusterId: seed.clusterId,
-      listen: listenClient,
-      ...(options.door && { door: options.door }),
-      ...(options.metrics && { metrics: options.metrics }),
-      mesh: {
-        ...{ listen: listenPeers, urls: self.peerUrls },
-        ...(peerTls === undefined ? {} : { tls: peerTls }),
-      },
-      timing: timing ?? defaultTiming,
-      leaseReads: options.leaseReads ?? false,
-      ...(options.changePolicy && { changePolicy: options.changePolicy }),
-      ...(options.watchProgressMs && { watchProgressMs: options.watchProgressMs }),
-      compaction: compactionOf(options),
-      logLevel,
-    };
+    const data = threadDataOf(options);
     this.#supervisor = new Supervisor(data, { id: self.id, log: this.#log, hooks: this.#hooks() });
   }
 
