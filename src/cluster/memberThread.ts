@@ -1,9 +1,8 @@
 // One life of one member thread, seen from main: spawn, talk, stop, kill.
-import { existsSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { unreachable } from "../base/assert.ts";
 import { ThreadGate } from "../base/threadGate.ts";
 import type { FromMember, MemberThreadData, ToMember } from "./protocol.ts";
+import { threadFile } from "./threadFile.ts";
 
 /** A thread that does not leave by itself within this time is terminated. */
 export const leaveMsMax = 3_000;
@@ -24,7 +23,7 @@ export class MemberThread {
   #error: Error | undefined;
 
   constructor(data: Omit<MemberThreadData, "gate">, hooks: MemberThreadHooks) {
-    this.#worker = new Worker(workerFile(), {
+    this.#worker = new Worker(threadFile(import.meta.url), {
       workerData: { ...data, gate: this.#gate.cell } satisfies MemberThreadData,
       name: data.name,
       execArgv: process.execArgv.filter(isForThreads),
@@ -76,14 +75,3 @@ export class MemberThread {
 // (`-e`, `--input-type`, `--import`) would make a thread refuse its file, or load it twice.
 const isForThreads = (flag: string): boolean =>
   /^--(cpu|heap)-prof(-\w+=|$)|^--max-[\w-]+=/.test(flag);
-
-// From source (tsx) a thread needs a bootstrap that registers the loader. Built code is one bundle, this
-// file a part of it or not; a copy of a build may be without, to be changed file by file.
-function workerFile(): URL {
-  const here = import.meta.url;
-  const paths = here.endsWith("/src/cluster/memberThread.js")
-    ? ["../../bundle/member.js", "../../workers/member.js"]
-    : [here.endsWith(".ts") ? "../../workers/source.mjs" : "./member.js"];
-  const files = paths.map((path) => new URL(path, here));
-  return files.find((file) => existsSync(file)) ?? unreachable("no code for member threads");
-}
