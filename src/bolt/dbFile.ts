@@ -22,7 +22,7 @@ export function headPages({ rootPage, pageCount }: FileShape): readonly Buffer[]
   return [metaPage(0, meta), metaPage(1, meta), emptyFreelistPage(freelistPage)];
 }
 
-/** Takes a page, or a run of them: the bytes, and how many zeros fill it to its end. */
+/** Takes a page, or a run of them: the bytes, valid only within the call, and how many zeros fill its end. */
 export type PutPages = (bytes: Buffer, fillBytes: number) => void;
 
 /** All pages behind the first ones. */
@@ -32,7 +32,7 @@ export class DbFileWriter implements PageSink {
   #open: { readonly name: Uint8Array; readonly writer: BucketWriter } | undefined;
   #nextPage = firstPage;
 
-  /** @param put gets the pages in the order of the file; the bytes are its own. */
+  /** @param put gets the pages in the order of the file. */
   constructor(put: PutPages) {
     this.#put = put;
   }

@@ -15,6 +15,8 @@ export const pageBytes = 4096;
 export const pageHeadBytes = 16;
 const entryBytes = 16;
 const two32 = 0x1_0000_0000;
+/** Buffers larger than this are given up after their page: one huge value pins no memory. */
+const keptBytesMax = 2 * 1_048_576;
 
 export const PageFlag = { branch: 0x01, leaf: 0x02, meta: 0x04, freelist: 0x10 } as const;
 type PageFlag = (typeof PageFlag)[keyof typeof PageFlag];
@@ -39,6 +41,7 @@ export class PageDraft {
   /** Keys and values; the entries count from its start until the page is made. */
   #data: Buffer = Buffer.allocUnsafeSlow(pageBytes);
   #dataBytes = 0;
+  #made: Buffer = Buffer.allocUnsafeSlow(pageBytes);
 
   constructor(flag: PageFlag) {
     this.#flag = flag;
@@ -89,10 +92,15 @@ export class PageDraft {
     return { key, page: readU64(this.#entries, at + 8) };
   }
 
-  /** The entries as one page, without what fills its end; the draft is empty then. */
+  /**
+   * The entries as one page, without what fills its end; the draft is empty then.
+   *
+   * @returns a view that the next call overwrites.
+   */
   take(id: number): Buffer {
     const length = this.bytes;
-    const made = Buffer.allocUnsafeSlow(length);
+    if (length > this.#made.length) this.#made = Buffer.allocUnsafeSlow(length);
+    const made = this.#made.subarray(0, length);
     const overflow = Math.ceil(length / pageBytes) - 1;
     writePageHead(made, { id, flag: this.#flag, count: this.#count, overflow });
     const dataAt = pageHeadBytes + this.#count * entryBytes;
@@ -105,8 +113,10 @@ export class PageDraft {
     }
     this.#count = 0;
     this.#dataBytes = 0;
-    // What one large value needed is not kept.
-    if (this.#data.length > 4 * pageBytes) this.#data = Buffer.allocUnsafeSlow(pageBytes);
+    if (this.#data.length > keptBytesMax) {
+      this.#data = Buffer.allocUnsafeSlow(pageBytes);
+      this.#made = Buffer.allocUnsafeSlow(pageBytes);
+    }
     return made;
   }
 

@@ -14,7 +14,7 @@ type Rows = readonly (readonly [key: string, value: Buffer])[];
 function fileOf(buckets: Readonly<Record<string, Rows>>): BoltFile {
   const pages: Buffer[] = [];
   const writer = new DbFileWriter((bytes, fillBytes) => {
-    pages.push(bytes, Buffer.alloc(fillBytes));
+    pages.push(Buffer.from(bytes), Buffer.alloc(fillBytes));
     assert.equal((bytes.length + fillBytes) % pageBytes, 0);
   });
   for (const [name, rows] of Object.entries(buckets)) {
@@ -52,6 +52,7 @@ test("what goes in comes out, and the tree is as high as it must be", () => {
     { rows: rowsOf(1, pageBytes - 16 - 16 - 8), levels: 1, why: "a whole page" },
     { rows: rowsOf(1, pageBytes - 16 - 16 - 7), levels: 1, why: "a byte of a second page" },
     { rows: rowsOf(1, 1_600_000), levels: 1, why: "hundreds of pages" },
+    { rows: rowsOf(2, 2_500_000), levels: 2, why: "more than a draft keeps room for" },
     { rows: rowsOf(2, pageBytes), levels: 2, why: "a page run each" },
     { rows: rowsOf(170, 3_000), levels: 2, why: "a branch that is full" },
     // The 171st child opens a second branch, which takes one of the first along.
