@@ -1,5 +1,6 @@
 // One member as a client sees it: its port, what waits to be sent, what waits for an answer.
 import { MemberId } from "../base/brand.ts";
+import { allocateBytes, totalBytes } from "../base/bytes.ts";
 import { EtcdError, errLeaderChanged, errNoLeader } from "../base/errors.ts";
 import {
   type AnswerVisitor,
@@ -51,6 +52,8 @@ export class Lane implements AnswerVisitor {
   readonly #batch = new BatchWriter();
   readonly #calls = new Map<number, PendingCall>();
   readonly #streams = new Map<number, LaneStream>();
+  /** Of answers that have begun, by call. */
+  readonly #parts = new Map<number, Uint8Array[]>();
   #member: MemberId | undefined;
   #definedCount = 0;
   #readiness: Readiness = 1;
@@ -150,9 +153,18 @@ export class Lane implements AnswerVisitor {
     this.#onClose();
   }
 
+  onPart(id: number, bytes: Uint8Array): void {
+    if (!this.#calls.has(id)) return;
+    const parts = this.#parts.get(id);
+    if (parts === undefined) this.#parts.set(id, [bytes]);
+    else parts.push(bytes);
+  }
+
   onAnswer(id: number, message: Uint8Array): void {
+    const parts = this.#parts.get(id);
     const call = this.#takeCall(id);
-    if (call !== undefined) this.#hooks.onAnswer(call, message);
+    if (call === undefined) return;
+    this.#hooks.onAnswer(call, parts === undefined ? message : joined([...parts, message]));
   }
 
   onFailure(id: number, { code, message }: Failure): void {
@@ -196,6 +208,7 @@ export class Lane implements AnswerVisitor {
     const call = this.#calls.get(id);
     if (call === undefined) return undefined;
     this.#calls.delete(id);
+    this.#parts.delete(id);
     this.#releasePort();
     return call;
   }
@@ -227,7 +240,18 @@ export class Lane implements AnswerVisitor {
     const calls = [...this.#calls.values()];
     const streams = [...this.#streams.values()];
     this.#calls.clear();
+    this.#parts.clear();
     this.#streams.clear();
     this.#hooks.onLost(this, calls, streams);
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = allocateBytes(totalBytes(parts));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

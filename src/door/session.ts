@@ -1,4 +1,5 @@
 // One client that talks in batches: its calls and streams, and the answers of the turn.
+import { totalBytes } from "../base/bytes.ts";
 import {
   EtcdError,
   errServiceNotServed,
@@ -16,7 +17,8 @@ import {
   type OpenHead,
   readCalls,
 } from "../transport/callBatch.ts";
-import type { DoorPort } from "./doorPort.ts";
+import { type DoorPort, postedBytesMax } from "./doorPort.ts";
+import { LongAnswers } from "./longAnswers.ts";
 import { type CallOwner, SessionCall, SessionStream } from "./sessionCalls.ts";
 
 export interface SessionLimits {
@@ -60,6 +62,9 @@ export interface SessionHost {
   readonly clock: Clock;
 }
 
+/** A shorter answer is one message. */
+const wholeBytesMax = 131_072;
+
 type Route =
   | { readonly kind: "unary"; readonly method: UnaryMethod }
   | { readonly kind: "stream"; readonly method: StreamMethod }
@@ -72,6 +77,9 @@ export class Session implements CallVisitor, CallOwner {
   readonly #answers = new BatchWriter();
   readonly #calls = new Map<number, SessionCall>();
   readonly #streams = new Map<number, SessionStream>();
+  readonly #long = new LongAnswers();
+  /** The next part of a long answer is due in the next turn. */
+  #isSending = false;
   readonly #headers = new Map<string, string>();
   /** By the client's number. */
   readonly #routes: (Route | undefined)[] = [];
@@ -84,6 +92,7 @@ export class Session implements CallVisitor, CallOwner {
     this.#host = host;
     this.#limits = limits;
     port.onClose(() => this.#onClose());
+    port.onRoom(() => this.#sendPartLater());
   }
 
   open(table: MethodTable, news: LeaderNews): void {
@@ -159,6 +168,7 @@ export class Session implements CallVisitor, CallOwner {
   onCancel(id: number): void {
     this.#calls.get(id)?.cancel();
     this.#calls.delete(id);
+    this.#long.drop(id);
     const stream = this.#streams.get(id);
     this.#streams.delete(id);
     stream?.cancel();
@@ -166,13 +176,24 @@ export class Session implements CallVisitor, CallOwner {
 
   onAnswered(id: number, message: Uint8Array): void {
     this.#calls.delete(id);
-    if (this.#isFull(message)) {
+    if (this.#isFull(message.length)) {
       this.onFailed(id, errAnswerBacklog);
       return;
     }
     this.#requestFlushOnce();
     this.#answers.answer(id, message);
     this.#postIfLarge();
+  }
+
+  onAnsweredInParts(id: number, parts: readonly Uint8Array[]): void {
+    const bytes = totalBytes(parts);
+    if (this.#isFull(bytes)) this.onFailed(id, errAnswerBacklog);
+    else if (bytes < wholeBytesMax) this.onAnswered(id, Buffer.concat(parts));
+    else {
+      this.#calls.delete(id);
+      this.#long.add(id, parts);
+      this.#sendPartLater();
+    }
   }
 
   onFailed(id: number, error: EtcdError): void {
@@ -232,12 +253,32 @@ export class Session implements CallVisitor, CallOwner {
   }
 
   #isUsed(id: number): boolean {
-    return this.#closed || this.#calls.has(id) || this.#streams.has(id);
+    const isOpen = this.#calls.has(id) || this.#streams.has(id) || this.#long.has(id);
+    return this.#closed || isOpen;
   }
 
-  #isFull(message: Uint8Array): boolean {
-    const waiting = this.#answers.bytes + this.#port.backlogBytes;
-    return waiting > 0 && waiting + message.length > this.#limits.answerBytesMax;
+  #isFull(bytes: number): boolean {
+    const waiting = this.#answers.bytes + this.#port.backlogBytes + this.#long.bytes;
+    return waiting > 0 && waiting + bytes > this.#limits.answerBytesMax;
+  }
+
+  // One in each turn, as long as the client takes them.
+  #sendPart(): void {
+    this.#isSending = false;
+    if (this.#closed || this.#port.backlogBytes > postedBytesMax) return;
+    const part = this.#long.next();
+    if (part === undefined) return;
+    this.#requestFlushOnce();
+    if (part.isLast) this.#answers.answer(part.id, part.bytes);
+    else this.#answers.part(part.id, part.bytes);
+    this.#postIfLarge();
+    this.#sendPartLater();
+  }
+
+  #sendPartLater(): void {
+    if (this.#isSending || this.#long.isEmpty) return;
+    this.#isSending = true;
+    setImmediate(() => this.#sendPart());
   }
 
   #postIfLarge(): void {

@@ -10,6 +10,7 @@ export interface CallOwner {
   nowMs(): number;
   header(name: string): string | undefined;
   onAnswered(id: number, message: Uint8Array): void;
+  onAnsweredInParts(id: number, parts: readonly Uint8Array[]): void;
   onFailed(id: number, error: EtcdError): void;
   onStreamMessage(id: number, message: Uint8Array): void;
   onStreamEnded(id: number): void;
@@ -54,7 +55,9 @@ export class SessionCall implements UnaryCall {
   }
 
   respondInParts(parts: readonly Uint8Array[]): void {
-    if (!this.#ended) this.respond(Buffer.concat(parts));
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#owner.onAnsweredInParts(this.#id, parts);
   }
 
   fail(error: EtcdError): void {

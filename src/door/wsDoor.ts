@@ -8,7 +8,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { beatMs } from "../transport/callBatch.ts";
-import type { DoorPort } from "./doorPort.ts";
+import { type DoorPort, postedBytesMax } from "./doorPort.ts";
 import { defaultSessionLimits, type SessionLimits } from "./session.ts";
 
 export interface WsDoorLimits {
@@ -144,7 +144,9 @@ export class WsDoor {
 }
 
 function overSocket(socket: WebSocket, limits: WsDoorLimits): DoorPort {
+  let hasRoom = (): void => {};
   const onSent = (): void => {
+    if (socket.bufferedAmount <= postedBytesMax) hasRoom();
     if (socket.isPaused && socket.bufferedAmount <= limits.pauseBytes / 2) socket.resume();
   };
   return {
@@ -153,6 +155,9 @@ function overSocket(socket: WebSocket, limits: WsDoorLimits): DoorPort {
         onBatch(isBinary ? data : undefined),
       ),
     onClose: (closed) => void socket.on("close", closed),
+    onRoom: (listener) => {
+      hasRoom = listener;
+    },
     post: (batch) => {
       socket.send(batch, { binary: true, compress: false }, onSent);
       if (socket.bufferedAmount > limits.backlogBytesMax) socket.terminate();

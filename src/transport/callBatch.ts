@@ -5,7 +5,8 @@
 //   [1, method, path]                         [4, id, message]       a call is answered
 //   [2, id, method, timeoutMs, message]       [5, id, code, text]    a call or stream failed
 //   [3, id]             cancel                [6, leader, term, self]  whom to ask; 0: nobody knows
-//   [7, name, value]    header of all calls   [17, id, message]      of a stream
+//   [7, name, value]    header of all calls   [8, id, bytes]         of a long answer; 4 brings its end
+//                                             [17, id, message]      of a stream
 //   [16, id, method, creditBytes, flags]      [18, id]               a stream ended well
 //   [17, id, message]   to a stream
 //   [18, id]            half-close
@@ -24,6 +25,7 @@ const Kind = {
   failure: 5,
   leader: 6,
   header: 7,
+  part: 8,
   open: 16,
   message: 17,
   end: 18,
@@ -112,6 +114,13 @@ export class BatchWriter {
     this.#begin(3, Kind.answer, message.length);
     this.#number(id);
     this.#binary(message);
+  }
+
+  /** Of an answer; behind the last comes `answer`, with the rest. */
+  part(id: number, bytes: Uint8Array): void {
+    this.#begin(3, Kind.part, bytes.length);
+    this.#number(id);
+    this.#binary(bytes);
   }
 
   failure(id: number, error: Failure): void {
@@ -240,6 +249,9 @@ export interface CallVisitor {
 
 /** What a client hears. Messages are views into the batch. */
 export interface AnswerVisitor {
+  /** Bytes of an answer: the first, or those that follow. */
+  onPart(id: number, bytes: Uint8Array): void;
+  /** The answer, or what is left of it behind its parts. */
   onAnswer(id: number, message: Uint8Array): void;
   onFailure(id: number, error: Failure): void;
   onLeader(news: LeaderNews): void;
@@ -331,6 +343,12 @@ function readAnswer(reader: BatchReader, shape: number, visitor: AnswerVisitor):
       const id = reader.u32();
       const message = reader.binary();
       if (!reader.failed) visitor.onAnswer(id, message);
+      break;
+    }
+    case shapeOf(3, Kind.part): {
+      const id = reader.u32();
+      const bytes = reader.binary();
+      if (!reader.failed) visitor.onPart(id, bytes);
       break;
     }
     case shapeOf(3, Kind.message): {

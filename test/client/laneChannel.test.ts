@@ -48,6 +48,38 @@ test("a message may be reused once the call was made, and may be huge or empty",
   assert.equal(Buffer.compare(c, huge), 0);
 });
 
+test("a long answer comes in parts, others overtake it, and nobody sends what nobody wants", async (t) => {
+  const parts = Array.from({ length: 200 }, (_, i) => new Uint8Array(5_000).fill(i));
+  const { client, members } = world(t, [
+    (call, message) =>
+      text(message) === "long" ? call.respondInParts(parts) : call.respond(message),
+  ]);
+  const order: string[] = [];
+  const ask = async (what: string, signal?: AbortSignal): Promise<Uint8Array> => {
+    const answer = await client.unary(put, bytes(what), signal && { signal });
+    order.push(what);
+    return answer;
+  };
+  const two = [ask("long"), ask("long")];
+  const few = ask("few");
+  for (const answer of await Promise.all(two)) {
+    assert.equal(Buffer.compare(answer, Buffer.concat(parts)), 0);
+  }
+  await few;
+  assert.deepEqual(order, ["few", "long", "long"]);
+  const [member] = members;
+  assert.ok(member);
+  const whole = member.flushes;
+  assert.ok(whole >= 2 * parts.length, `${whole} flushes`);
+  const ending = new AbortController();
+  const given = ask("long", ending.signal);
+  await turnsUntil(() => member.flushes > whole + 3, "some parts are sent");
+  ending.abort();
+  await assert.rejects(given);
+  await ask("after");
+  assert.ok(member.flushes < whole + parts.length, `${member.flushes - whole} flushes`);
+});
+
 test("refusals keep code and text; unknown methods are told as gRPC does", async (t) => {
   const { client } = world(t, [(call) => call.fail(errNoLeader)]);
   await assert.rejects(client.unary(put, bytes("x")), errNoLeader);

@@ -31,6 +31,7 @@ function recorder(): { readonly seen: unknown[]; readonly visitor: CallVisitor &
     onMessage: note("message"),
     onHalfClose: note("end"),
     onCredit: note("credit"),
+    onPart: note("part"),
     onAnswer: note("answer"),
     onFailure: note("failure"),
     onLeader: note("leader"),
@@ -60,6 +61,7 @@ const calls = [
   { write: (w: BatchWriter) => w.credit(9, 65_536), want: [19, 9, 65_536], name: "credit" },
 ];
 const answers = [
+  { write: (w: BatchWriter) => w.part(70_000, message), want: [8, 70_000, message], name: "part" },
   {
     write: (w: BatchWriter) => w.answer(70_000, message),
     want: [4, 70_000, message],

@@ -68,6 +68,17 @@ test("calls are pipelined, answered and refused as anywhere else", async () => {
   assert.equal(Buffer.compare((await client.get("ws-large"))?.value ?? new Uint8Array(), large), 0);
 });
 
+test("a range over very many keys comes in parts, and is whole", async () => {
+  const keys = Array.from({ length: 3_000 }, (_, i) => `ws-many/${String(i).padStart(5, "0")}`);
+  const value = "v".repeat(200);
+  await Promise.all(keys.map((key) => client.put(key, value)));
+  const { pairs } = await client.getAll({ prefix: "ws-many/" });
+  assert.deepEqual(
+    pairs.map(({ key, value: found }) => [Buffer.from(key).toString(), found.length]),
+    keys.map((key) => [key, value.length]),
+  );
+});
+
 test("a watch goes on when the member behind it is killed, and comes back to it", async () => {
   const watch = client.watch({ prefix: "ws-watch/" });
   await watch.ready();
