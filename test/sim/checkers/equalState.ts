@@ -15,12 +15,13 @@ interface Known extends StateMark {
 }
 
 export class EqualState {
-  readonly #known = new Map<LogIndex, Known>();
+  /** Position is the applied index; a turn may leave some out. */
+  readonly #known: (Known | undefined)[] = [];
 
   see(id: MemberId, { applied, revision, hash }: StateMark): void {
-    const known = this.#known.get(applied);
+    const known = this.#known[applied];
     if (known === undefined) {
-      this.#known.set(applied, { id, applied, revision, hash });
+      this.#known[applied] = { id, applied, revision, hash };
       return;
     }
     if (known.hash === hash && known.revision === revision) return;

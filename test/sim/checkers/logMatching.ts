@@ -8,16 +8,17 @@ import type { LogWrite, RaftLog } from "../../../src/storage/log.ts";
 import { Violation } from "../violation.ts";
 
 const name = "logMatching";
-/** Terms stay below this in a run; index and term make one number. */
-const termMax = 1 << 20;
 
 interface Known {
   readonly entry: Entry;
   readonly before: Term | undefined;
+  /** At the same index, of another term. */
+  readonly other: Known | undefined;
 }
 
 export class LogMatching {
-  readonly #known = new Map<number, Known>();
+  /** Position is the index. */
+  readonly #known: (Known | undefined)[] = [];
 
   onSave(id: MemberId, { entries }: LogWrite, log: RaftLog): void {
     const [first] = entries;
@@ -30,10 +31,11 @@ export class LogMatching {
   }
 
   #see(id: MemberId, entry: Entry, before: Term | undefined): void {
-    const key = entry.index * termMax + entry.term;
-    const known = this.#known.get(key);
+    const newest = this.#known[entry.index];
+    let known = newest;
+    while (known !== undefined && known.entry.term !== entry.term) known = known.other;
     if (known === undefined) {
-      this.#known.set(key, { entry, before });
+      this.#known[entry.index] = { entry, before, other: newest };
       return;
     }
     if (known.before === before && isSame(known.entry, entry)) return;

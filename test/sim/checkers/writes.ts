@@ -1,7 +1,7 @@
 // Every acknowledged write is in the history at its revision, every write of the history was asked for,
 // none happens twice or before it was asked for, and none that was refused for certain happens at all.
 import { type Action, describeOperation, type Operation } from "../operation.ts";
-import { check } from "../violation.ts";
+import { check, Violation } from "../violation.ts";
 import type { AppliedChange } from "./history.ts";
 
 const name = "writes";
@@ -14,9 +14,9 @@ interface Tombstone {
 
 export class Writes {
   readonly #byValue = new Map<string, Operation>();
-  /** Revision at which an operation was seen to happen, and the other way round. */
-  readonly #revisions = new Map<Operation, number>();
-  readonly #operations = new Map<number, Operation>();
+  /** Revision at which an operation was seen to happen, by its number, and the other way round. */
+  readonly #revisions: (number | undefined)[] = [];
+  readonly #operations: (Operation | undefined)[] = [];
   readonly #deletes: Operation[] = [];
   /** Revisions that deleted a key and put nothing: only their answers tell whose they are. */
   readonly #tombstones: Tombstone[] = [];
@@ -29,7 +29,7 @@ export class Writes {
 
   /** Where an operation was seen to happen, answered or not; complete after `finish`. */
   revisionOf(op: Operation): number | undefined {
-    return this.#revisions.get(op);
+    return this.#revisions[op.id];
   }
 
   /** A revision was applied for the first time. */
@@ -53,58 +53,51 @@ export class Writes {
 
   /** At the end, when nothing can happen any more. */
   finish(): void {
-    for (const [op, revision] of this.#revisions) {
+    for (const [revision, op] of this.#operations.entries()) {
       check(
-        op.state !== "failed",
+        op?.state !== "failed",
         name,
-        () => `${describeOperation(op)} was refused and happened at ${revision}`,
+        () => `${op && describeOperation(op)} was refused and happened at ${revision}`,
       );
     }
     this.#explainTombstones();
   }
 
   #claim(op: Operation, revision: number): void {
-    const before = this.#revisions.get(op);
-    check(
-      before === undefined || before === revision,
-      name,
-      () => `${describeOperation(op)} happens at ${before} and at ${revision}`,
-    );
-    const other = this.#operations.get(revision);
-    check(
-      other === undefined || other === op,
-      name,
-      () =>
-        `revision ${revision} belongs to ${describeOperation(op)} and ${other && describeOperation(other)}`,
-    );
-    check(
-      revision > op.floor,
-      name,
-      () => `${describeOperation(op)} happens at ${revision}, before it was asked for`,
-    );
-    check(
-      op.state !== "failed",
-      name,
-      () => `${describeOperation(op)} was refused and happens at ${revision}`,
-    );
-    this.#revisions.set(op, revision);
-    this.#operations.set(revision, op);
+    const why = this.#whyNot(op, revision);
+    if (why !== undefined) throw new Violation(name, why);
+    this.#revisions[op.id] = revision;
+    this.#operations[revision] = op;
+  }
+
+  #whyNot(op: Operation, revision: number): string | undefined {
+    const before = this.#revisions[op.id];
+    if (before !== undefined && before !== revision)
+      return `${describeOperation(op)} happens at ${before} and at ${revision}`;
+    const other = this.#operations[revision];
+    if (other !== undefined && other !== op)
+      return `revision ${revision} belongs to ${describeOperation(op)} and ${describeOperation(other)}`;
+    if (revision <= op.floor)
+      return `${describeOperation(op)} happens at ${revision}, before it was asked for`;
+    if (op.state === "failed")
+      return `${describeOperation(op)} was refused and happens at ${revision}`;
+    return undefined;
   }
 
   // A deletion that nobody got an answer for must be that of a delete with unknown outcome, one each.
   // All of these may happen arbitrarily late, so the earliest call that fits is as good as any.
   #explainTombstones(): void {
     const unknown = this.#deletes.filter(
-      (op) => op.state === "unknown" && !this.#revisions.has(op),
+      (op) => op.state === "unknown" && this.revisionOf(op) === undefined,
     );
     for (const { key, revision, appliedUs } of this.#tombstones) {
-      if (this.#operations.has(revision)) continue;
+      if (this.#operations[revision] !== undefined) continue;
       const at = unknown.findIndex(
         ({ action, callUs, floor }) =>
           action.kind === "delete" && action.key === key && callUs <= appliedUs && floor < revision,
       );
       check(at >= 0, name, () => `nobody deleted ${key} at ${revision}`);
-      for (const op of unknown.splice(at, 1)) this.#revisions.set(op, revision);
+      for (const op of unknown.splice(at, 1)) this.#revisions[op.id] = revision;
     }
   }
 }
