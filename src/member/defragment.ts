@@ -21,6 +21,8 @@ export interface DefragmentParts {
   readonly fail: (error: Error) => void;
   /** An image is being received. */
   readonly isReceiving: () => boolean;
+  /** As for StoreCopy. */
+  readonly isHeld: () => boolean;
   /** Gets how long each took that went well. */
   readonly tookSec: Histogram;
 }
@@ -80,12 +82,12 @@ export class Defragment {
   }
 
   #begin(): void {
-    const { home, clock, wake } = this.#parts;
+    const { home, clock, wake, isHeld } = this.#parts;
     const incoming = this.#beginIncoming();
     if (incoming === undefined) return;
     this.#startMs = clock.nowMs();
     this.#copy = new StoreCopy({
-      ...{ engine: home.engine, incoming, clock, wake },
+      ...{ engine: home.engine, incoming, clock, wake, isHeld },
       onFailed: (error) => this.#onFailed(error),
       onReplaced: (error) => this.#onReplaced(error),
     });

@@ -375,6 +375,7 @@ export class Member implements MemberService {
     return new Defragment({
       ...{ home, clock, log, wake, fail },
       isReceiving: () => this.#images.receivingFrom !== undefined,
+      isHeld: () => this.snapshots.count > 0 || this.#images.sendingTo.length > 0,
       tookSec: this.#tally.defragSec,
     });
   }

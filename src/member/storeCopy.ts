@@ -25,6 +25,8 @@ export interface StoreCopyParts {
   readonly engine: Engine;
   readonly incoming: IncomingStore;
   readonly clock: Clock;
+  /** Somebody reads a moment of the store in use: to replace it now would cut that off. */
+  readonly isHeld: () => boolean;
   /** Something is to be done in a turn. */
   readonly wake: () => void;
   /** The new store could not be built and is removed; the one in use is as it was. */
@@ -124,18 +126,20 @@ export class StoreCopy {
     }
     // What was written since the beginning is the tail of the history: it could grow as fast as it is read.
     this.#rowsLeft -= rows.length;
-    if (this.#rowsLeft < 0) this.#isResting = true;
+    if (this.#rowsLeft < 0 && !this.#parts.isHeld()) this.#isResting = true;
     if (this.#at === tables.length) this.#step = "catchingUp";
     this.#bring({ puts: rows, deletes: [] });
   }
 
   #catchUp(isStoreIdle: boolean): void {
-    this.#catchUpSteps++;
-    const isLast = this.#changed.size <= copyRowsMax || this.#catchUpSteps > catchUpStepsMax;
-    if (isLast) this.#isResting = true;
+    if (!this.#parts.isHeld()) {
+      this.#catchUpSteps++;
+      const isLast = this.#changed.size <= copyRowsMax || this.#catchUpSteps > catchUpStepsMax;
+      if (isLast) this.#isResting = true;
+    }
     if (this.#isResting && !isStoreIdle) return;
-    if (this.#changed.size === 0) this.#finish();
-    else this.#bring(this.#takeChanged());
+    if (this.#changed.size > 0) this.#bring(this.#takeChanged());
+    else if (this.#isResting) this.#finish();
   }
 
   #takeChanged(): EngineBatch {

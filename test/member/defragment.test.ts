@@ -146,6 +146,45 @@ test("an image that is offered meanwhile comes first, and the store is built ane
   assertEqualStates(cluster);
 });
 
+test("a snapshot that is being taken is not cut off: the new store waits, and stays up to date", () => {
+  const cluster = started(6);
+  const leader = cluster.leader();
+  putMany(cluster, 2 * copyRowsMax, "v".repeat(1_000));
+  const taken = { bytes: 0, wanted: 0, error: "", isOver: false };
+  const run = leader.snapshots.open({
+    onBegin: (fileBytes) => {
+      taken.wanted = fileBytes;
+    },
+    onBytes: ({ length }) => {
+      taken.bytes += length;
+      return false;
+    },
+    onEnd: () => {
+      taken.isOver = true;
+    },
+    onRefused: ({ message }) => {
+      taken.error = message;
+    },
+  });
+  cluster.tick(5);
+  assert.ok(taken.bytes > 0 && taken.bytes < taken.wanted, `${taken.bytes} of ${taken.wanted}`);
+  const asked = ask(leader);
+  for (let i = 0; i < 40; i++) {
+    const result = put(leader, `beside${i}`, "1");
+    cluster.tick(1);
+    assert.equal(kindOf(result), "put");
+  }
+  assert.deepEqual([numbers(leader)[0], asked.done, taken.error], [1, 0, ""]);
+  for (let i = 0; i < 1_000 && !taken.isOver; i++) {
+    run.resume();
+    cluster.settle();
+  }
+  assert.deepEqual([taken.bytes, taken.error, taken.isOver], [taken.wanted, "", true]);
+  cluster.tick(10);
+  assert.deepEqual(asked, { done: 1, error: undefined });
+  assertEqualStates(cluster);
+});
+
 test("a disk without room refuses it, and the member goes on", () => {
   let isFull = false;
   class Tight extends MemoryEngine {}

@@ -64,6 +64,7 @@ async function copied(home: LmdbStoreHome, next: () => EngineBatch | undefined):
     // So that a step ends by rows and bytes alone.
     clock: { nowMs: () => 0 },
     wake: () => {},
+    isHeld: () => false,
     onFailed: (error) => assert.fail(error),
     onReplaced: (error) => {
       assert.equal(error, undefined);
