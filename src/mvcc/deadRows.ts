@@ -46,7 +46,12 @@ export class DeadRows {
     this.#count++;
   }
 
-  /** Gives up to `max` rows away, ascending by main revision. @returns how many; 0: none is left. */
+  /**
+   * Gives up to `max` rows away, ascending by revision: a put always goes before the tombstone that ends it,
+   * also where both have one main revision, or a crash in between would bring the key back.
+   *
+   * @returns how many; 0: none is left.
+   */
   take(max: number, give: (main: number, sub: number) => void): number {
     let count = 0;
     while (count < max) {
@@ -60,14 +65,13 @@ export class DeadRows {
       }
       const word = page.bits[place >>> 5] ?? 0;
       const other = page.others[open.next];
-      // The rows of one main revision go together; nothing counts on their order.
-      if (other !== undefined && Math.floor(other / two32) === place) {
-        open.next++;
-        give(open.number * pageRevisions + place, other % two32);
-        count++;
-      } else if ((word & (1 << (place & 31))) !== 0) {
+      if ((word & (1 << (place & 31))) !== 0) {
         page.bits[place >>> 5] = word & ~(1 << (place & 31));
         give(open.number * pageRevisions + place, 0);
+        count++;
+      } else if (other !== undefined && Math.floor(other / two32) === place) {
+        open.next++;
+        give(open.number * pageRevisions + place, other % two32);
         count++;
       } else open.place = word === 0 && other === undefined ? (place | 31) + 1 : place + 1;
     }
