@@ -112,9 +112,10 @@ export class RangeRead extends Read {
   #result(): RangeResult | LongRangeResult | undefined {
     const { state } = this.reading.member;
     if (this.#long !== undefined) return state.stepRange(this.#long);
-    this.#long = state.longRange(this.#request, this.call.answerBytesMax);
+    const bytesMax = this.call.answerBytesMax;
+    this.#long = state.longRange(this.#request, bytesMax);
     // A long one begins when it is its turn, so that only one is held in parts.
-    return this.#long === undefined ? state.range(this.#request) : undefined;
+    return this.#long === undefined ? state.range(this.#request, bytesMax) : undefined;
   }
 
   protected override text(): Pick<RequestFacts, "prefix" | "request"> {
@@ -133,7 +134,7 @@ export class TxnRead extends Read {
 
   protected override answer(): Answer {
     const { member, headers, writer } = this.reading;
-    const result = member.state.readTxn(this.#decoded());
+    const result = member.state.readTxn(this.#decoded(), this.call.answerBytesMax);
     const bytes = encodeTxnResponse(writer, headers.at(result.revision), result);
     return { bytes, counts: () => `responses:<${txnCounts(result).join(" ")}>` };
   }

@@ -11,6 +11,7 @@ import {
   errUnknownAlarm,
 } from "../base/errors.ts";
 import { Lessor } from "../lease/lessor.ts";
+import { AnswerBytes } from "../mvcc/answerBytes.ts";
 import type { HashRun } from "../mvcc/hash.ts";
 import { Store, type StoreOptions } from "../mvcc/store.ts";
 import {
@@ -31,6 +32,7 @@ import { decodeLeaseGrantRequest, decodeLeaseIdRequest } from "../proto/leaseCod
 import { type AlarmRequest, decodeAlarmRequest, isKnownAlarm } from "../proto/maintenanceCodec.ts";
 import { PlainPut } from "../proto/plainPut.ts";
 import { Malformed, viewOf } from "../proto/reader.ts";
+import { sendBytesMax } from "../proto/writer.ts";
 import { type Entry, EntryKind, type Membership } from "../raft/types.ts";
 import { type Engine, type EngineBatch, Table } from "../storage/engine.ts";
 import { Alarms } from "./alarms.ts";
@@ -143,9 +145,9 @@ export class Applier {
     return this.store.waitingRows;
   }
 
-  /** @throws {EtcdError} compacted or future revision. */
-  range(request: RangeRequest): RangeResult {
-    return range(this.store, request);
+  /** @throws {EtcdError} compacted or future revision; more than `bytesMax`. */
+  range(request: RangeRequest, bytesMax = sendBytesMax): RangeResult {
+    return range(this.store, request, answerOf(bytesMax));
   }
 
   /** Undefined: `range` answers it at once. */
@@ -158,9 +160,9 @@ export class Applier {
     return range.step(this.store);
   }
 
-  /** A txn of ranges only. @throws {EtcdError} compacted or future revision. */
-  readTxn(request: TxnRequest): TxnResult {
-    return readTxn(this.store, request);
+  /** A txn of ranges only. @throws {EtcdError} compacted or future revision; more than `bytesMax`. */
+  readTxn(request: TxnRequest, bytesMax = sendBytesMax): TxnResult {
+    return readTxn(this.store, request, answerOf(bytesMax));
   }
 
   /**
@@ -360,5 +362,8 @@ export class Applier {
       : refused(error);
   }
 }
+
+const answerOf = (bytesMax: number): AnswerBytes =>
+  new AnswerBytes(Math.min(bytesMax, sendBytesMax));
 
 const refused = (error: EtcdError): Outcome => ({ kind: "refused", error });

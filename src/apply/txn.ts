@@ -2,6 +2,7 @@
 // check everything on the taken path, then execute. The last step cannot be refused.
 import { Revision } from "../base/brand.ts";
 import { type EtcdError, errCompacted, errFutureRevision } from "../base/errors.ts";
+import type { AnswerBytes } from "../mvcc/answerBytes.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { RequestOp, TxnRequest } from "../proto/kv.ts";
 import { allHold } from "./compare.ts";
@@ -16,6 +17,13 @@ interface Plan {
 }
 type Step = Exclude<RequestOp, { kind: "txn" }> | { readonly kind: "txn"; readonly plan: Plan };
 
+interface Wish {
+  /** False: nobody looks at the results. */
+  readonly wanted: boolean;
+  /** Counts what all ranges tell; undefined where the door must not make a difference. */
+  readonly answer?: AnswerBytes;
+}
+
 /** etcd leaves the headers of nested txns empty. */
 const noRevision = Revision(0);
 
@@ -29,7 +37,7 @@ export function txn(
   const error = putRefusal(store, plan) ?? rangeRefusal(store, plan);
   if (error !== undefined) return wanted ? { kind: "refused", error } : undefined;
   store.write.begin();
-  const results = execute(store, plan, wanted);
+  const results = execute(store, plan, { wanted });
   const revision = store.write.end();
   if (!wanted) return undefined;
   return { kind: "txn", revision, succeeded: plan.succeeded, results };
@@ -37,13 +45,13 @@ export function txn(
 
 /**
  * A txn that writes nothing, at the current state.
- * @throws {EtcdError} compacted or future revision.
+ * @throws {EtcdError} compacted or future revision; an answer that becomes too large.
  */
-export function readTxn(store: Store, request: TxnRequest): TxnResult {
+export function readTxn(store: Store, request: TxnRequest, answer: AnswerBytes): TxnResult {
   const plan = planOf(store, request);
   const error = rangeRefusal(store, plan);
   if (error !== undefined) throw error;
-  const results = execute(store, plan, true);
+  const results = execute(store, plan, { wanted: true, answer });
   return { kind: "txn", revision: store.revision, succeeded: plan.succeeded, results };
 }
 
@@ -88,25 +96,26 @@ function revisionRefusal(store: Store, revision: number): EtcdError | undefined 
 }
 
 /** @returns one result per step; fewer when they are not wanted. */
-function execute(store: Store, plan: Plan, wanted: boolean): readonly OpResult[] {
+function execute(store: Store, plan: Plan, wish: Wish): readonly OpResult[] {
   const results: OpResult[] = [];
   for (const step of plan.steps) {
-    const result = executeStep(store, step, wanted);
+    const result = executeStep(store, step, wish);
     if (result !== undefined) results.push(result);
   }
   return results;
 }
 
-function executeStep(store: Store, step: Step, wanted: boolean): OpResult | undefined {
+function executeStep(store: Store, step: Step, wish: Wish): OpResult | undefined {
+  const { wanted, answer } = wish;
   switch (step.kind) {
     case "range":
-      return wanted ? range(store, step.request) : undefined;
+      return wanted ? range(store, step.request, answer) : undefined;
     case "put":
       return put(store, step.request, wanted);
     case "deleteRange":
       return deleteRange(store, step.request, wanted);
     case "txn": {
-      const results = execute(store, step.plan, wanted);
+      const results = execute(store, step.plan, wish);
       return { kind: "txn", revision: noRevision, succeeded: step.plan.succeeded, results };
     }
     case "none":

@@ -91,8 +91,11 @@ export interface MemberStatus {
 /** Local reads of applied state; synchronous. */
 export interface StateReader {
   readonly revision: Revision;
-  /** @throws {EtcdError} compacted or future revision. */
-  range(request: RangeRequest): RangeResult;
+  /**
+   * @param bytesMax of the answer's rows; beyond it is refused as soon as so much is read. Undefined: gRPC's.
+   * @throws {EtcdError} compacted or future revision; too large.
+   */
+  range(request: RangeRequest, bytesMax?: number): RangeResult;
   /**
    * @param bytesMax of the answer; beyond it is refused as soon as so much is read.
    * @returns undefined for a request that `range` answers soon enough.
@@ -100,8 +103,8 @@ export interface StateReader {
   longRange(request: RangeRequest, bytesMax: number): LongRange | undefined;
   /** @returns the answer, in the step that completes it. @throws {EtcdError} too large. */
   stepRange(range: LongRange): LongRangeResult | undefined;
-  /** A txn of ranges only, at the current state. @throws {EtcdError} as range. */
-  readTxn(request: TxnRequest): TxnResult;
+  /** A txn of ranges only, at the current state. @param bytesMax of all. @throws {EtcdError} as range. */
+  readTxn(request: TxnRequest, bytesMax: number): TxnResult;
 }
 
 /** What is told of a request that took long. */

@@ -2,6 +2,7 @@
 import type { Revision } from "../base/brand.ts";
 import { compareBytes, copyBytes, spanOf } from "../base/bytes.ts";
 import { errCompacted, errFutureRevision } from "../base/errors.ts";
+import type { AnswerBytes } from "./answerBytes.ts";
 import type { KeyVersion } from "./keyHistory.ts";
 import { noKey } from "./keyTable.ts";
 import { rowValue, withoutValue } from "./row.ts";
@@ -34,6 +35,12 @@ export interface RangeRows {
   readonly count: number;
 }
 
+/** Before filters, sorting and the limit; `count` is of the whole range. */
+interface Found {
+  readonly versions: readonly KeyVersion[];
+  readonly count: number;
+}
+
 const Order = { none: 0, descend: 2 } as const;
 const Target = { key: 0, version: 1, create: 2, mod: 3, value: 4 } as const;
 const noRows: readonly Uint8Array[] = [];
@@ -56,19 +63,22 @@ export class ReadView {
     this.#state = state;
   }
 
-  /** @throws {EtcdError} compacted or future revision. */
-  range(query: RangeQuery): RangeRows {
+  /**
+   * @param answer what it is a part of; undefined: its rows may be of any length.
+   * @throws {EtcdError} compacted or future revision; an answer that becomes too large.
+   */
+  range(query: RangeQuery, answer?: AnswerBytes): RangeRows {
     const current = this.#state.revision;
     const refusal = this.refusalAt(query.revision);
     if (refusal !== undefined) throw refusal;
     this.#state.counters.ranges++;
     const revision = query.revision <= 0 ? current : query.revision;
-    if (query.rangeEnd.length === 0) return this.#point(query, revision);
+    if (query.rangeEnd.length === 0) return this.#point(query, revision, answer);
     const range = keyRange(query.key, query.rangeEnd);
     if (query.countOnly) return { ...nothing, count: this.#count(range, revision) };
     if (revision === current && isByKey(query) && !query.keysOnly)
-      return this.#listNow(query, range);
-    return this.#list(query, range, revision);
+      return this.#listNow(query, range, answer);
+    return this.#answer(query, this.#list(query, range, revision), answer);
   }
 
   /**
@@ -158,24 +168,26 @@ export class ReadView {
     return this.#state.rows.read(version.modified, version.sub);
   }
 
-  #point(query: RangeQuery, revision: number): RangeRows {
+  #point(query: RangeQuery, revision: number, answer?: AnswerBytes): RangeRows {
     const { index, rows } = this.#state;
     const slot = index.find(spanOf(query.key));
     if (slot === noKey) return nothing;
     if (revision >= index.main(slot) && !hasFilter(query)) {
       if (!index.isAlive(slot)) return nothing;
       if (query.countOnly) return { rows: noRows, more: false, count: 1 };
-      const row = rows.read(index.main(slot), index.sub(slot));
-      return { rows: [query.keysOnly ? withoutValue(row) : row], more: false, count: 1 };
+      const read = rows.read(index.main(slot), index.sub(slot));
+      const row = query.keysOnly ? withoutValue(read) : read;
+      answer?.add(row);
+      return { rows: [row], more: false, count: 1 };
     }
     const version = index.at(slot, revision);
     if (version === undefined) return nothing;
     if (query.countOnly) return { rows: noRows, more: false, count: 1 };
-    return this.#answer(query, [version], 1);
+    return this.#answer(query, { versions: [version], count: 1 }, answer);
   }
 
   /** The usual range, as `#list` would answer it, without a version object per key. */
-  #listNow(query: RangeQuery, range: KeyRange): RangeRows {
+  #listNow(query: RangeQuery, range: KeyRange, answer?: AnswerBytes): RangeRows {
     const rowsMax = query.limit > 0 ? query.limit : Number.MAX_SAFE_INTEGER;
     const { index, rows: source } = this.#state;
     const rows: Uint8Array[] = [];
@@ -183,13 +195,16 @@ export class ReadView {
     index.visit(range, (slot) => {
       if (!index.isAlive(slot)) return true;
       more = rows.length === rowsMax;
-      if (!more) rows.push(source.read(index.main(slot), index.sub(slot)));
-      return !more;
+      if (more) return false;
+      const row = source.read(index.main(slot), index.sub(slot));
+      answer?.add(row);
+      rows.push(row);
+      return true;
     });
     return { rows, more, count: more ? index.countAlive(range) : rows.length };
   }
 
-  #list(query: RangeQuery, range: KeyRange, revision: number): RangeRows {
+  #list(query: RangeQuery, range: KeyRange, revision: number): Found {
     const filtered = hasFilter(query);
     // One key more than the limit tells whether there are more. With an order or a filter all keys
     // are fetched first. Order NONE with another target than KEY is cut before it is sorted, as etcd does.
@@ -205,24 +220,30 @@ export class ReadView {
       return found.length < fetchMax;
     });
     const count = found.length < fetchMax ? found.length : this.#count(range, revision);
-    return this.#answer(query, found, count);
+    return { versions: found, count };
   }
 
-  #answer(query: RangeQuery, found: readonly KeyVersion[], count: number): RangeRows {
-    const kept = hasFilter(query) ? found.filter((version) => passes(query, version)) : found;
-    const sorted = this.#sorted(query, kept);
+  #answer(query: RangeQuery, { versions, count }: Found, answer?: AnswerBytes): RangeRows {
+    const kept = hasFilter(query) ? versions.filter((version) => passes(query, version)) : versions;
+    const sorted = this.#sorted(query, kept, answer);
     const more = query.limit > 0 && sorted.length > query.limit;
     const cut = more ? sorted.slice(0, query.limit) : sorted;
     const rows: Uint8Array[] = [];
     for (const version of cut) {
-      const row = this.rowOf(version);
-      rows.push(query.keysOnly ? withoutValue(row) : row);
+      const read = this.rowOf(version);
+      const row = query.keysOnly ? withoutValue(read) : read;
+      answer?.add(row);
+      rows.push(row);
     }
     return { rows, more, count };
   }
 
   /** Ties keep the order of keys, in both directions; etcd promises none. Unknown targets do not sort. */
-  #sorted(query: RangeQuery, found: readonly KeyVersion[]): readonly KeyVersion[] {
+  #sorted(
+    query: RangeQuery,
+    found: readonly KeyVersion[],
+    answer: AnswerBytes | undefined,
+  ): readonly KeyVersion[] {
     const down = query.sortOrder === Order.descend;
     switch (query.sortTarget) {
       case Target.key:
@@ -234,14 +255,27 @@ export class ReadView {
       case Target.mod:
         return sortedBy(found, down, (a, b) => a.modified - b.modified);
       case Target.value:
-        return this.#sortedByValue(found, down);
+        // Values are read to be sorted; only those of an answer with all of them count.
+        return this.#sortedByValue(
+          found,
+          down,
+          tellsAll(query, found) ? answer?.fork() : undefined,
+        );
       default:
         return found;
     }
   }
 
-  #sortedByValue(found: readonly KeyVersion[], down: boolean): readonly KeyVersion[] {
-    const pairs = found.map((version) => ({ version, value: rowValue(this.rowOf(version)) }));
+  #sortedByValue(
+    found: readonly KeyVersion[],
+    down: boolean,
+    answer: AnswerBytes | undefined,
+  ): readonly KeyVersion[] {
+    const pairs = found.map((version) => {
+      const row = this.rowOf(version);
+      answer?.add(row);
+      return { version, value: rowValue(row) };
+    });
     return sortedBy(pairs, down, (a, b) => compareBytes(a.value, b.value)).map((p) => p.version);
   }
 
@@ -259,6 +293,10 @@ export class ReadView {
 
 function sortedBy<T>(items: readonly T[], down: boolean, order: (a: T, b: T) => number): T[] {
   return items.toSorted(down ? (a, b) => order(b, a) : order);
+}
+
+function tellsAll({ keysOnly, limit }: RangeQuery, found: readonly KeyVersion[]): boolean {
+  return !keysOnly && (limit <= 0 || found.length <= limit);
 }
 
 /** Ascending, every key that the range has. */

@@ -4,6 +4,7 @@ import type { CommandKind } from "../../src/apply/command.ts";
 import { LongRange } from "../../src/apply/longRange.ts";
 import type { LongRangeResult, RangeResult, TxnResult } from "../../src/apply/outcome.ts";
 import { range } from "../../src/apply/range.ts";
+import { readTxn } from "../../src/apply/txn.ts";
 import { LogIndex, MemberId, Revision, Term } from "../../src/base/brand.ts";
 import type { EtcdError } from "../../src/base/errors.ts";
 import type { UnaryCall } from "../../src/grpc/call.ts";
@@ -25,6 +26,7 @@ import type {
 } from "../../src/member/service.ts";
 import type { SnapshotRequests } from "../../src/member/snapshotRequests.ts";
 import type { Watches } from "../../src/member/watches.ts";
+import { AnswerBytes } from "../../src/mvcc/answerBytes.ts";
 import type { Store } from "../../src/mvcc/store.ts";
 import type { RangeRequest, TxnRequest } from "../../src/proto/kv.ts";
 
@@ -172,10 +174,10 @@ class FakeState implements StateReader {
     this.#member = member;
   }
 
-  range(request: RangeRequest): RangeResult {
+  range(request: RangeRequest, bytesMax = Number.POSITIVE_INFINITY): RangeResult {
     this.#member.ranges.push(request);
     const { store } = this.#member;
-    if (store !== undefined) return range(store, request);
+    if (store !== undefined) return range(store, request, new AnswerBytes(bytesMax));
     return this.#member.rangeResult();
   }
 
@@ -190,8 +192,10 @@ class FakeState implements StateReader {
     return long.step(store);
   }
 
-  readTxn(request: TxnRequest): TxnResult {
+  readTxn(request: TxnRequest, bytesMax: number): TxnResult {
     this.#member.txns.push(request);
+    const { store } = this.#member;
+    if (store !== undefined) return readTxn(store, request, new AnswerBytes(bytesMax));
     return this.#member.txnResult();
   }
 }

@@ -11,6 +11,7 @@ import { encodeRangeRequest } from "../../src/proto/encodeRequests.ts";
 import { encodeRangeResponse } from "../../src/proto/encodeResponses.ts";
 import { Writer } from "../../src/proto/writer.ts";
 import { query, StoreHarness } from "../mvcc/support.ts";
+import { encodeMessage } from "../support/messages.ts";
 import { FakeCall, FakeMember } from "./fakeMember.ts";
 
 const valueBytes = 300;
@@ -33,7 +34,7 @@ function served() {
     const answer = range(harness.store, request);
     return Buffer.from(encodeRangeResponse(new Writer(), headers.at(answer.revision), answer));
   };
-  return { call, read, expected };
+  return { member, kv, call, read, expected };
 }
 
 test("a long range is answered in parts, each of a step, with the bytes of one answer", () => {
@@ -75,4 +76,28 @@ test("a long range whose caller goes away is read no further", () => {
   read.onReady();
   assert.equal(read.hasMore, false);
   assert.deepEqual(call.answers, [errCanceled]);
+});
+
+test("a range over few keys and a txn of reads are bounded by what their caller can take", () => {
+  const { member, kv } = served();
+  const few = { ...request, limit: 8 };
+  const range = encodeRangeRequest(new Writer(), few).slice();
+  const key = { key: few.key, range_end: few.rangeEnd, limit: 4 };
+  const txn = encodeMessage("TxnRequest", {
+    success: [{ request_range: key }, { request_range: key }],
+  });
+  const serve = (answerBytesMax: number) => {
+    const [asked, guarded] = [new FakeCall(), new FakeCall()];
+    for (const call of [asked, guarded]) call.answerBytesMax = answerBytesMax;
+    member.reads.length = 0;
+    kv.range(asked, range);
+    kv.txn(guarded, txn);
+    for (const read of member.reads) read.onReady();
+    return [asked, guarded].map(({ answers: [answer] }) =>
+      answer instanceof EtcdError ? answer.code : answer !== undefined,
+    );
+  };
+  assert.deepEqual(serve(8 * 2 * valueBytes), [true, true]);
+  const { resourceExhausted } = StatusCode;
+  assert.deepEqual(serve(8 * valueBytes), [resourceExhausted, resourceExhausted]);
 });

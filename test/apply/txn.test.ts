@@ -263,3 +263,14 @@ test("a read-only txn is answered from the state at hand", () => {
     (error) => error === errFutureRevision,
   );
 });
+
+test("the ranges of a read-only txn are refused together when their answers are too large", () => {
+  const machine = filled();
+  const rowBytes = machine.applier.range(rangeOf("a")).rows[0]?.length ?? 0;
+  const txn = txnOf([], [op.range("a"), op.range("a"), op.range("a", "b", { revision: 4 })]);
+  const refused = { code: 8, message: /^grpc: trying to send message larger than max / };
+  assert.ok(machine.applier.readTxn(txn, 3 * rowBytes));
+  assert.throws(() => machine.applier.readTxn(txn, 3 * rowBytes - 1), refused);
+  const guarded = command.txn([], [op.put("a", "5"), op.range("a"), op.range("a"), op.range("a")]);
+  assert.ok(show(machine.do(guarded)).startsWith("@7 then"), "the log knows no door");
+});

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { errCompacted, errFutureRevision } from "../../src/base/errors.ts";
+import { AnswerBytes } from "../../src/mvcc/answerBytes.ts";
 import type { RangeQuery } from "../../src/mvcc/readView.ts";
 import { rowValue } from "../../src/mvcc/row.ts";
 import { SortOrder, SortTarget } from "../../src/proto/kv.ts";
@@ -184,4 +185,45 @@ test("keys_only drops values but sorts by them", () => {
   assert.ok(rows.every((row) => rowValue(row).length === 0));
   const [row] = store.read.range(query({ from: "a", keysOnly: true })).rows;
   assert.equal(row && rowValue(row).length, 0);
+});
+
+test("an answer is refused at the row that makes it too large, by what it tells", () => {
+  const harness = new StoreHarness();
+  const valueBytes = 1_000;
+  for (const key of ["a", "b", "c", "d"]) harness.put(key, key.repeat(valueBytes));
+  const all = { from: "\0", to: "\0" };
+  // Of two rows, not of three.
+  const bytesMax = 2.5 * valueBytes;
+  const read = (fields: Fields) =>
+    keysOf(harness.store.read.range(query(fields), new AnswerBytes(bytesMax)).rows);
+  const byValue = { ...all, sortTarget: SortTarget.value };
+  const refused: readonly Fields[] = [
+    all,
+    { ...all, limit: 3 },
+    { ...all, revision: 4 },
+    { ...all, sortOrder: SortOrder.descend },
+    { ...all, minModRevision: 3 },
+    byValue,
+    { ...byValue, limit: 4 },
+  ];
+  const error = {
+    code: 8,
+    message: /^grpc: trying to send message larger than max \(3\d\d\d vs\. 2500\)$/,
+  };
+  for (const fields of refused) assert.throws(() => read(fields), error, JSON.stringify(fields));
+  const told: readonly (readonly [Fields, string])[] = [
+    [{ ...all, limit: 2 }, "a b"],
+    [{ ...all, keysOnly: true }, "a b c d"],
+    [{ ...all, countOnly: true }, ""],
+    [{ ...all, revision: 3 }, "a b"],
+    [{ ...all, sortOrder: SortOrder.descend, limit: 2 }, "d c"],
+    [{ ...all, minModRevision: 4 }, "c d"],
+    [{ ...byValue, limit: 2 }, "a b"],
+    [{ ...byValue, keysOnly: true }, "a b c d"],
+  ];
+  for (const [fields, want] of told) assert.equal(read(fields), want, JSON.stringify(fields));
+  const answer = new AnswerBytes(bytesMax);
+  const point = () => harness.store.read.range(query({ from: "a" }), answer);
+  assert.deepEqual([point().count, point().count], [1, 1]);
+  assert.throws(point, error, "ranges of one answer count together");
 });
