@@ -2,12 +2,19 @@
 import type { Verdict } from "./runSeed.ts";
 import { allSites } from "./sites.ts";
 
+/** Until then the threads compile what they run: what follows tells the speed of a long run. */
+const coldSeeds = 1_000;
 /** With as many seeds everything has happened: what has not cannot happen any more. */
 const allSitesSeedsMin = 1_500;
 
+/** A moment from which speed is told. */
+interface Mark {
+  readonly ms: number;
+  readonly cpu: NodeJS.CpuUsage;
+  readonly simulatedUs: number;
+}
+
 export class Summary {
-  readonly #startedMs = performance.now();
-  readonly #startedCpu = process.cpuUsage();
   readonly #faults = new Map<string, number>();
   readonly #violations: string[] = [];
   #seeds = 0;
@@ -16,6 +23,9 @@ export class Summary {
   #operations = 0;
   #answered = 0;
   #entries = 0;
+  readonly #start = this.#markNow();
+  /** Behind `coldSeeds`. */
+  #warm: Mark | undefined;
 
   get seeds(): number {
     return this.#seeds;
@@ -35,6 +45,7 @@ export class Summary {
     this.#seeds++;
     this.#steps += verdict.steps;
     this.#simulatedUs += verdict.simulatedUs;
+    if (this.#seeds === coldSeeds) this.#warm = this.#markNow();
     this.#operations += verdict.operations;
     this.#answered += verdict.answered;
     this.#entries += verdict.entries;
@@ -50,16 +61,16 @@ export class Summary {
    * their start: the latter says the same on a machine that does something else as well.
    */
   speed(): string {
-    const seconds = (performance.now() - this.#startedMs) / 1000;
-    const { user, system } = process.cpuUsage(this.#startedCpu);
-    const per = (time: number): string => (this.#simulatedUs / 1e6 / time).toFixed(0);
-    return `${per(seconds)} simulated seconds per second, ${per((user + system) / 1e6)} per second of CPU`;
+    return this.#speedSince(this.#start);
   }
 
   lines(): readonly string[] {
     const faults = [...this.#faults].sort(([a], [b]) => (a < b ? -1 : 1));
     return [
       `${this.#seeds} seeds, ${(this.#simulatedUs / 1e6).toFixed(0)} s, ${this.speed()}`,
+      ...(this.#warm === undefined || this.#seeds < 2 * coldSeeds
+        ? []
+        : [`behind the first ${coldSeeds}: ${this.#speedSince(this.#warm)}`]),
       `${this.#steps} steps, ${this.#entries} entries committed`,
       `${this.#operations} operations, ${this.#answered} answered`,
       `faults: ${faults.map(([name, count]) => `${name} ${count}`).join(", ")}`,
@@ -68,5 +79,17 @@ export class Summary {
         ? "no violations"
         : `violations: ${this.#violations.join(", ")}`,
     ];
+  }
+
+  #markNow(): Mark {
+    return { ms: performance.now(), cpu: process.cpuUsage(), simulatedUs: this.#simulatedUs };
+  }
+
+  #speedSince({ ms, cpu, simulatedUs }: Mark): string {
+    const seconds = (performance.now() - ms) / 1000;
+    const { user, system } = process.cpuUsage(cpu);
+    const sum = (this.#simulatedUs - simulatedUs) / 1e6;
+    const per = (time: number): string => (sum / time).toFixed(0);
+    return `${per(seconds)} simulated seconds per second, ${per((user + system) / 1e6)} per second of CPU`;
   }
 }
