@@ -6,6 +6,12 @@ import { asBuffer } from "../base/bytes.ts";
 import { type FieldDescriptor, FieldKind, type MessageDescriptor } from "../proto/descriptors.ts";
 import { Reader, WireType } from "../proto/reader.ts";
 
+/**
+ * Of a message that is written at once: its text is up to six times as long, and a string of V8 ends at 512 MiB.
+ * Whoever has a longer one refuses it, or writes it in parts.
+ */
+export const jsonMessageBytesMax = 64 << 20;
+
 export interface JsonWriteOptions {
   /** Bytes as plain text; those that are none stand under their name with `_base64` behind it. */
   readonly utf8: boolean;

@@ -50,6 +50,7 @@ export class QuickConnection {
   readonly #headRules: { readonly isSecure: boolean; readonly bytesMax: number };
   readonly #onData = (chunk: Buffer): void => this.#onChunk(chunk);
   readonly #onClose = (): void => this.#closed();
+  readonly #onDrain = (): void => this.#unblock();
   /** Read and not answered. */
   #rest: Buffer = noBytes;
   #heldBytes = 0;
@@ -186,6 +187,8 @@ export class QuickConnection {
     this.#isOurs = false;
     this.socket.off("data", this.#onData);
     this.socket.off("close", this.#onClose);
+    // What is left is the next owner's: it must not be read here once the client has taken the answer.
+    this.socket.off("drain", this.#onDrain);
     this.socket.pause();
     this.#host.onLeave(this, this.#rest);
   }
@@ -194,14 +197,16 @@ export class QuickConnection {
   #block(): void {
     this.#isBlocked = true;
     this.socket.pause();
-    this.socket.once("drain", () => {
-      this.#isBlocked = false;
-      this.sinceBeat = this.#host.beat;
-      this.#reply?.onRoom();
-      if (this.#reply !== undefined) return;
-      if (this.#rest.length > 0) this.#read();
-      if (this.#isOurs && !this.#isBlocked) this.socket.resume();
-    });
+    this.socket.once("drain", this.#onDrain);
+  }
+
+  #unblock(): void {
+    this.#isBlocked = false;
+    this.sinceBeat = this.#host.beat;
+    this.#reply?.onRoom();
+    if (this.#reply !== undefined) return;
+    if (this.#rest.length > 0) this.#read();
+    if (this.#isOurs && !this.#isBlocked) this.socket.resume();
   }
 
   /** @returns false when there is no room for that many bytes, with none held. */

@@ -1,12 +1,12 @@
 // Stream calls over HTTP: the body is a row of JSON messages, the answer one line for each message of
 // the method; or server-sent events, where the client asks for them.
-import { EtcdError, errMessageTooLarge, StatusCode } from "../base/errors.ts";
+import { EtcdError, errAnswerTooLarge, errMessageTooLarge, StatusCode } from "../base/errors.ts";
 import type { StreamCall, StreamHandler, StreamMethod } from "../grpc/call.ts";
 import type { Deadline, Expiring } from "../grpc/deadlines.ts";
 import { answerFields, type Fields, GatewayMetadata } from "./exchange.ts";
 import { scanValue, unexpectedEnd } from "./jsonSyntax.ts";
 import { jsonRefusal } from "./jsonTokens.ts";
-import { writeJson } from "./jsonWriter.ts";
+import { jsonMessageBytesMax, writeJson } from "./jsonWriter.ts";
 import { errDeadlineExceeded, refuse, streamRefusal } from "./refusals.ts";
 import type { CallParts } from "./unary.ts";
 
@@ -57,6 +57,10 @@ export class JsonStreamCall extends GatewayMetadata implements StreamCall, Expir
 
   write(message: Uint8Array): boolean {
     if (this.#over) return false;
+    if (message.length > jsonMessageBytesMax) {
+      this.#breakOff(errAnswerTooLarge(message.length, jsonMessageBytesMax));
+      return false;
+    }
     const { reply, messages, utf8, environment } = this.#parts;
     const text = writeJson(message, messages.response, { utf8 });
     this.#begin();

@@ -1,14 +1,14 @@
 // One unary call that came as JSON: decoded to the message that gRPC would have carried, answered by
 // the same method.
 import { totalBytes } from "../base/bytes.ts";
-import { EtcdError, errMessageTooLarge, StatusCode } from "../base/errors.ts";
+import { EtcdError, errAnswerTooLarge, errMessageTooLarge, StatusCode } from "../base/errors.ts";
 import type { UnaryCall, UnaryMethod } from "../grpc/call.ts";
 import type { Deadline, Expiring } from "../grpc/deadlines.ts";
 import type { MethodStats } from "../grpc/stats.ts";
 import type { MessageDescriptor, MethodDescriptor } from "../proto/descriptors.ts";
 import type { CallEnvironment } from "./environment.ts";
 import { answerFields, GatewayMetadata, type HttpReply, type HttpRequest } from "./exchange.ts";
-import { JsonParts, writeJson } from "./jsonWriter.ts";
+import { JsonParts, jsonMessageBytesMax, writeJson } from "./jsonWriter.ts";
 import { PartsAnswer } from "./partsAnswer.ts";
 import { errDeadlineExceeded, refuse } from "./refusals.ts";
 
@@ -99,6 +99,10 @@ class JsonUnaryCall extends GatewayMetadata implements UnaryCall, Expiring {
   respond(message: Uint8Array): void {
     this.#disarm();
     if (this.#reply.isOver) return;
+    if (message.length > jsonMessageBytesMax) {
+      this.#refuse(errAnswerTooLarge(message.length, jsonMessageBytesMax));
+      return;
+    }
     this.#countAnswer(message.length);
     this.#reply.whole(200, answerFields, writeJson(message, this.#response, { utf8: this.#utf8 }));
   }

@@ -1,11 +1,13 @@
 // HTTP/1.1 on the one port with raw sockets: deadlines, bounds, hosts and origins, what is no request.
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { openHttpDoor } from "../../src/door/httpDoor.ts";
 import { Listener } from "../../src/door/listener.ts";
 import type { AccessRules } from "../../src/gateway/access.ts";
 import type { GatewayLimits } from "../../src/gateway/exchange.ts";
 import type { UpgradeHandler } from "../../src/gateway/http1.ts";
+import { jsonMessageBytesMax } from "../../src/gateway/jsonWriter.ts";
 import { textPage } from "../../src/gateway/pages.ts";
 import type { MethodTable, StreamCall, UnaryCall } from "../../src/grpc/call.ts";
 import { encodeMessage } from "../support/messages.ts";
@@ -34,7 +36,13 @@ async function openDoor(
   const methods: MethodTable = {
     unary: new Map<string, (call: UnaryCall, message: Uint8Array) => void>([
       // Answers with the message that it got: its fields are those of a PutResponse by number.
-      ["/etcdserverpb.KV/Put", (call) => call.respond(putAnswer)],
+      [
+        "/etcdserverpb.KV/Put",
+        (call) => {
+          events.push("put");
+          call.respond(putAnswer);
+        },
+      ],
       ["/etcdserverpb.KV/Range", (call) => void hung.push(call)],
     ]),
     stream: new Map([
@@ -259,6 +267,58 @@ test("a stream's backlog is bounded, and drains", async (t) => {
   assert.ok(!events.includes("drain"));
   raw.socket.resume();
   await settled(() => events.includes("drain"));
+});
+
+test("what is pipelined behind a long answer is done once, plain or not", async (t) => {
+  const body = '{"key":"YQ=="}';
+  const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+  const rows = [
+    ["plain", put],
+    [
+      "chunked",
+      `POST /v3/kv/put HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n${chunked}`,
+    ],
+  ] as const;
+  const long = encodeMessage("RangeResponse", { kvs: [{ value: Buffer.alloc(16 << 20) }] });
+  for (const [name, behind] of rows) {
+    const { port, hung, events } = await openDoor(t);
+    const socket = connect(port, "127.0.0.1");
+    t.after(() => socket.destroy());
+    socket.pause();
+    socket.write(request("POST /v3/kv/range", "{}") + behind);
+    await settled(() => hung.length === 1);
+    hung[0]?.respond(long);
+    await settled(() => name === "plain" || events.includes("put"));
+    // Behind the long one.
+    let last = "";
+    socket.on("data", (chunk) => {
+      last = (last + chunk.toString("latin1")).slice(-1_000);
+    });
+    socket.resume();
+    const answers = (): number => last.split('revision":"5"}}').length - 1;
+    await settled(() => answers() === 1);
+    socket.write(put);
+    await settled(() => answers() === 2);
+    assert.equal(last.match(/HTTP\/1\.1 /g)?.length, 2, name);
+    assert.deepEqual(events, ["put", "put"], name);
+  }
+});
+
+test("an answer whose text would be too long for a string is refused", async (t) => {
+  const { port, hung, streams, events } = await openDoor(t);
+  const tooLong = Buffer.alloc(jsonMessageBytesMax + 1);
+  const refusal = `larger than max \\(${tooLong.length} vs. ${jsonMessageBytesMax}\\)`;
+  const raw = new Raw(port);
+  raw.send(request("POST /v3/kv/range", "{}"));
+  await settled(() => hung.length === 1);
+  hung[0]?.respond(tooLong);
+  await raw.until(new RegExp(`^HTTP/1.1 429 .*trying to send message ${refusal}.*"code":8}$`, "s"));
+  const watching = new Raw(port);
+  watching.send(request("POST /v3/watch", '{"create_request":{}}'));
+  await settled(() => streams.length === 1);
+  assert.equal(streams[0]?.write(tooLong), false);
+  await watching.until(new RegExp(refusal));
+  assert.ok(events.includes("cancel"));
 });
 
 test("a deadline of the client ends a call", async (t) => {
