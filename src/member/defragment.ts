@@ -11,6 +11,14 @@ import { StoreCopy } from "./storeCopy.ts";
 
 /** Callers at once; one more is refused. */
 export const defragmentsMax = 64;
+/** A copy that is flooded with changes begins anew so many times; after that the store rests for it. */
+export const copiesAnewMax = 3;
+
+/** How far the rows that compactions dropped are gone from the store. */
+export interface CompactionState {
+  readonly compactedRevision: number;
+  readonly sweptRevision: number;
+}
 
 export interface DefragmentParts {
   readonly home: StoreHome;
@@ -23,6 +31,8 @@ export interface DefragmentParts {
   readonly isReceiving: () => boolean;
   /** As for StoreCopy. */
   readonly isHeld: () => boolean;
+  readonly changedKeysMax?: number;
+  readonly compaction: () => CompactionState;
   /** Gets how long each took that went well. */
   readonly tookSec: Histogram;
 }
@@ -32,11 +42,15 @@ export class Defragment {
   #waiting: DefragmentCompletion[] = [];
   #copy: StoreCopy | undefined;
   #startMs = 0;
+  /** The compaction that was there when one was first asked for; the copy begins when its rows are gone. */
+  #compactedFirst: number | undefined;
+  #timesAnew = 0;
 
   constructor(parts: DefragmentParts) {
     this.#parts = parts;
   }
 
+  /** Meanwhile no compacted row may go: each would have to be looked up once more. */
   get isUnderWay(): boolean {
     return this.#copy !== undefined;
   }
@@ -55,12 +69,15 @@ export class Defragment {
   /** A batch is in the store. */
   onBatch(batch: EngineBatch): void {
     this.#copy?.onBatch(batch);
+    if (this.#copy?.isFlooded !== true) return;
+    if (this.#timesAnew++ < copiesAnewMax) this.giveWay();
+    else this.#copy.rest();
+    this.#parts.wake();
   }
 
   /** @param isStoreIdle no batch is under way. */
   turn(isStoreIdle: boolean): void {
-    if (this.#copy === undefined && this.#waiting.length > 0 && !this.#parts.isReceiving())
-      this.#begin();
+    if (this.#copy === undefined && this.#waiting.length > 0 && this.#mayBegin()) this.#begin();
     this.#copy?.turn(isStoreIdle);
   }
 
@@ -81,13 +98,22 @@ export class Defragment {
     for (const { onRefused } of this.#take()) onRefused(errStopped);
   }
 
+  // Later compactions are not waited for: they may come faster than their rows go.
+  #mayBegin(): boolean {
+    const { compactedRevision, sweptRevision } = this.#parts.compaction();
+    this.#compactedFirst ??= compactedRevision;
+    return sweptRevision >= this.#compactedFirst && !this.#parts.isReceiving();
+  }
+
   #begin(): void {
-    const { home, clock, wake, isHeld } = this.#parts;
+    const { home, clock, wake, isHeld, changedKeysMax } = this.#parts;
+    this.#compactedFirst = undefined;
     const incoming = this.#beginIncoming();
     if (incoming === undefined) return;
     this.#startMs = clock.nowMs();
     this.#copy = new StoreCopy({
       ...{ engine: home.engine, incoming, clock, wake, isHeld },
+      ...(changedKeysMax !== undefined && { changedKeysMax }),
       onFailed: (error) => this.#onFailed(error),
       onReplaced: (error) => this.#onReplaced(error),
     });
@@ -127,6 +153,8 @@ export class Defragment {
   #take(): readonly DefragmentCompletion[] {
     const waiting = this.#waiting;
     this.#waiting = [];
+    this.#compactedFirst = undefined;
+    this.#timesAnew = 0;
     return waiting;
   }
 }

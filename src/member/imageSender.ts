@@ -84,6 +84,11 @@ export class ImageSender {
     return this.#end;
   }
 
+  /** Rows of the store are yet to be read. */
+  get isReading(): boolean {
+    return !this.#isEndBuilt && this.#image.rows.isOpen;
+  }
+
   get framesUnderWay(): number {
     return this.#cursor - this.#base;
   }

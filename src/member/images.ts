@@ -95,6 +95,12 @@ export class Images {
     return [...this.#senders.keys()];
   }
 
+  /** To put another store in the place of this one would cut a transfer off. */
+  get isReadingStore(): boolean {
+    for (const sender of this.#senders.values()) if (sender.isReading) return true;
+    return false;
+  }
+
   /** Whose image is on its way here, from the offer until it is in place or given up. */
   get receivingFrom(): MemberId | undefined {
     return this.#receiver?.from;

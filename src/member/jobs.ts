@@ -79,9 +79,15 @@ export class Jobs {
     this.#settleWaiters.push(done);
   }
 
-  /** One small piece of each job. @returns true when there is more to do now. */
-  step(): boolean {
-    const sweeping = this.#chores.compactionSettled ? this.#endSweep() : this.#sweep();
+  /**
+   * One small piece of each job.
+   *
+   * @param maySweep rows that were compacted may go now.
+   * @returns true when there is more to do now.
+   */
+  step(maySweep: boolean): boolean {
+    const isSettled = this.#chores.compactionSettled;
+    const sweeping = isSettled ? this.#endSweep() : maySweep && this.#sweep();
     if (this.#settleWaiters.length > 0 && this.#chores.compactionSettled) this.#settle();
     return this.#stepHash() || sweeping;
   }

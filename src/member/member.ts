@@ -243,7 +243,7 @@ export class Member implements MemberService {
     // A batch that began now would only have to be waited for: its rows are in the snapshot.
     if (!this.#pump.isHeld && !this.#defragment.holdsStore) this.#storeWriter.turn();
     this.#defragment.turn(this.#storeWriter.isIdle);
-    if (this.#jobs.step()) this.#ports.requestTurn();
+    if (this.#jobs.step(!this.#defragment.isUnderWay)) this.#ports.requestTurn();
     this.#tellLinks();
   }
 
@@ -276,7 +276,8 @@ export class Member implements MemberService {
   }
 
   hashKv(revision: number, completion: HashCompletion): void {
-    if (this.#raft.isRefilling) completion.onRefused(errNoLeader);
+    if (this.#stopped) completion.onRefused(errStopped);
+    else if (this.#raft.isRefilling) completion.onRefused(errNoLeader);
     else this.#jobs.addHash(revision, completion);
     this.#ports.requestTurn();
   }
@@ -292,7 +293,8 @@ export class Member implements MemberService {
   }
 
   compactionSettled(done: () => void): void {
-    this.#jobs.addCompactionWaiter(done);
+    if (this.#stopped) done();
+    else this.#jobs.addCompactionWaiter(done);
     this.#ports.requestTurn();
   }
 
@@ -375,7 +377,8 @@ export class Member implements MemberService {
     return new Defragment({
       ...{ home, clock, log, wake, fail },
       isReceiving: () => this.#images.receivingFrom !== undefined,
-      isHeld: () => this.snapshots.count > 0 || this.#images.sendingTo.length > 0,
+      isHeld: () => this.snapshots.count > 0 || this.#images.isReadingStore,
+      compaction: () => this.#applier.store,
       tookSec: this.#tally.defragSec,
     });
   }

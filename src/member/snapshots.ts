@@ -59,10 +59,10 @@ export class Snapshots implements SnapshotRequests {
     this.#state = state;
   }
 
-  /** States that are held. */
+  /** States that are held: none of those that the store has let go of since. */
   get count(): number {
     let count = 0;
-    for (const { pinned } of this.#runs) if (pinned !== undefined) count++;
+    for (const { pinned } of this.#runs) if (pinned?.rows.isOpen === true) count++;
     return count;
   }
 

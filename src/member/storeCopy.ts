@@ -16,8 +16,10 @@ import type { IncomingStore } from "../storage/storeHome.ts";
 export const copyRowsMax = 1_024;
 export const copyBytesMax = 1 << 20;
 export const copyBudgetMs = 5;
-/** Keys that were changed behind the reading and are to be looked up: from then on the store rests. */
+/** Keys that were changed behind the reading and are to be looked up; more are never noted for long. */
 export const changedKeysMax = 200_000;
+/** A reader of the store in use is waited for so long in all; then its reading is cut off. */
+export const heldMsMax = 600_000;
 /** After so many steps of catching up the store rests, however much is changed in each. */
 export const catchUpStepsMax = 64;
 
@@ -25,6 +27,8 @@ export interface StoreCopyParts {
   readonly engine: Engine;
   readonly incoming: IncomingStore;
   readonly clock: Clock;
+  /** As above, unless given. */
+  readonly changedKeysMax?: number;
   /** Somebody reads a moment of the store in use: to replace it now would cut that off. */
   readonly isHeld: () => boolean;
   /** Something is to be done in a turn. */
@@ -50,6 +54,8 @@ export class StoreCopy {
   /** Rows until the first of them was read; those that come while they are read may be more. */
   #rowsLeft: number;
   #catchUpSteps = 0;
+  /** When a reader was first waited for. */
+  #heldSinceMs: number | undefined;
   /** As `nameOf` writes them. */
   readonly #changed = new Set<string>();
 
@@ -68,11 +74,21 @@ export class StoreCopy {
     return this.#step === "replacing";
   }
 
+  /** Still far from its end, and too many keys are to be looked up: begin anew, or let the store rest. */
+  get isFlooded(): boolean {
+    return this.#step === "copying" && !this.#isResting && this.#isFull;
+  }
+
+  /** From now on no batch may begin. */
+  rest(): void {
+    this.#isResting = true;
+  }
+
   /** A batch is in the engine. */
   onBatch({ puts, deletes }: EngineBatch): void {
     for (const { table, key } of puts) this.#note(table, key);
     for (const { table, key } of deletes) this.#note(table, key);
-    if (this.#changed.size >= changedKeysMax) this.#isResting = true;
+    if (this.#step !== "copying" && this.#isFull) this.#isResting = true;
   }
 
   /** @param isStoreIdle no batch is under way. */
@@ -88,6 +104,18 @@ export class StoreCopy {
     if (this.#step === "over") return;
     this.#step = "over";
     this.#parts.incoming.abandon();
+  }
+
+  get #isFull(): boolean {
+    return this.#changed.size >= (this.#parts.changedKeysMax ?? changedKeysMax);
+  }
+
+  /** No reader is in the way of the end, or it was waited for long enough. */
+  get #mayEnd(): boolean {
+    const { clock, isHeld } = this.#parts;
+    if (!isHeld()) return true;
+    this.#heldSinceMs ??= clock.nowMs();
+    return clock.nowMs() - this.#heldSinceMs >= heldMsMax;
   }
 
   #note(table: Table, key: Uint8Array): void {
@@ -126,13 +154,13 @@ export class StoreCopy {
     }
     // What was written since the beginning is the tail of the history: it could grow as fast as it is read.
     this.#rowsLeft -= rows.length;
-    if (this.#rowsLeft < 0 && !this.#parts.isHeld()) this.#isResting = true;
+    if (this.#rowsLeft < 0 && this.#mayEnd) this.#isResting = true;
     if (this.#at === tables.length) this.#step = "catchingUp";
     this.#bring({ puts: rows, deletes: [] });
   }
 
   #catchUp(isStoreIdle: boolean): void {
-    if (!this.#parts.isHeld()) {
+    if (this.#mayEnd) {
       this.#catchUpSteps++;
       const isLast = this.#changed.size <= copyRowsMax || this.#catchUpSteps > catchUpStepsMax;
       if (isLast) this.#isResting = true;

@@ -167,6 +167,11 @@ export class Store {
     return this.#sweptWritten >= this.#state.compacted;
   }
 
+  /** The rows that compactions up to this one dropped are gone from the engine; -1 when there was none. */
+  get sweptRevision(): number {
+    return this.#sweptWritten;
+  }
+
   /** Starts a hash up to `revision` (0: now). @throws {EtcdError} compacted or future revision. */
   hash(revision: number): HashRun {
     return new HashRun(this.#state, revision);

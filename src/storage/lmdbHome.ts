@@ -75,6 +75,7 @@ export class LmdbStoreHome implements StoreHome {
     const place = `${directory}.incoming-${number}`;
     const incoming = new LmdbIncoming(
       { directory: place, mapBytes, owner, onStep, ...(gate && { gate }) },
+      path.join(directory, dataName),
       {
         swap: (kind, done) => this.#swap(incoming, kind, done),
         onAbandon: () => {
@@ -108,8 +109,6 @@ export class LmdbStoreHome implements StoreHome {
       onStep?.("renamed");
     };
     try {
-      // Kept open, the old file is not taken apart within the rename; that may take long.
-      const oldFile = fs.openSync(path.join(directory, dataName), "r");
       incoming.engine.closeNow();
       if (kind === "replace") this.#engine.reopen(rename);
       else {
@@ -119,9 +118,9 @@ export class LmdbStoreHome implements StoreHome {
       }
       onStep?.("opened");
       this.#incoming = undefined;
-      fs.rmSync(incoming.directory, { recursive: true, force: true });
+      removeQuietly(incoming.directory);
       onStep?.("removed");
-      this.#await(new Promise((resolve) => fs.close(oldFile, () => resolve())));
+      this.#await(incoming.close());
     } catch (error) {
       done(faultOf(error, directory));
       return;
@@ -147,6 +146,9 @@ class LmdbIncoming implements IncomingStore {
   readonly directory: string;
   readonly engine: LmdbEngine;
   readonly #home: Owner;
+  readonly #oldPath: string;
+  /** From when all rows are there until the old file has lost its place. */
+  #oldFile: fs.promises.FileHandle | undefined;
   readonly #onStep: ((step: HomeStep) => void) | undefined;
   #step: "open" | "busy" | "finished" | "committing" | "gone" = "open";
   #finishing: Promise<void> = Promise.resolve();
@@ -159,8 +161,10 @@ class LmdbIncoming implements IncomingStore {
       gate?: ThreadGate;
       onStep: ((step: HomeStep) => void) | undefined;
     },
+    oldPath: string,
     home: Owner,
   ) {
+    this.#oldPath = oldPath;
     this.directory = options.directory;
     this.#onStep = options.onStep;
     this.#home = home;
@@ -210,6 +214,7 @@ class LmdbIncoming implements IncomingStore {
   async close(): Promise<void> {
     this.#step = "gone";
     await this.#finishing;
+    await this.#oldFile?.close();
     await this.engine.close();
   }
 
@@ -226,6 +231,9 @@ class LmdbIncoming implements IncomingStore {
 
   // The environment leaves its last meta page to the next sync (noMetaSync): here it is.
   async #finish({ index, term }: StoreMoment): Promise<void> {
+    // Kept open, the old file is not taken apart within the rename; that may take long. And what fails
+    // here is refused; a swap that fails is the end of the member.
+    this.#oldFile = await fs.promises.open(this.#oldPath, "r");
     const file = await fs.promises.open(path.join(this.directory, dataName), "r");
     try {
       await file.sync();
@@ -245,6 +253,15 @@ class LmdbIncoming implements IncomingStore {
       this.#step = step;
       tell();
     });
+  }
+}
+
+// The next start removes it.
+function removeQuietly(directory: string): void {
+  try {
+    fs.rmSync(directory, { recursive: true, force: true });
+  } catch {
+    return;
   }
 }
 

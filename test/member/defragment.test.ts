@@ -3,13 +3,23 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { MemberId } from "../../src/base/brand.ts";
-import { type EtcdError, errStopped, errTooManyRequests } from "../../src/base/errors.ts";
-import { defragmentsMax } from "../../src/member/defragment.ts";
+import {
+  type EtcdError,
+  errSnapshotCut,
+  errStopped,
+  errTooManyRequests,
+} from "../../src/base/errors.ts";
+import { Histogram } from "../../src/base/histogram.ts";
+import { silentLog } from "../../src/base/ports.ts";
+import { copiesAnewMax, Defragment, defragmentsMax } from "../../src/member/defragment.ts";
 import type { Member } from "../../src/member/member.ts";
-import { copyRowsMax } from "../../src/member/storeCopy.ts";
+import { copyRowsMax, heldMsMax } from "../../src/member/storeCopy.ts";
 import { writeDefrag } from "../../src/metrics/memberFamilies.ts";
 import { MetricsText } from "../../src/metrics/text.ts";
+import { Table } from "../../src/storage/engine.ts";
 import { MemoryEngine } from "../../src/storage/memory.ts";
+import { MemoryStoreHome } from "../../src/storage/memoryHome.ts";
+import { numbered } from "../storage/storeFixture.ts";
 import { LocalCluster } from "../support/localCluster.ts";
 import { numberOf, parseMetrics } from "../support/metricsPage.ts";
 import { assertEqualStates, compact, hashOf, kindOf, put } from "./support.ts";
@@ -185,6 +195,137 @@ test("a snapshot that is being taken is not cut off: the new store waits, and st
   assertEqualStates(cluster);
 });
 
+test("a reader that is too slow is cut off after a while, and one that was is waited for no more", () => {
+  const cluster = started(7);
+  const leader = cluster.leader();
+  putMany(cluster, 2 * copyRowsMax, "v".repeat(1_000));
+  const refused: EtcdError[] = [];
+  const run = leader.snapshots.open({
+    onBegin: () => {},
+    onBytes: () => false,
+    onEnd: () => assert.fail("ended"),
+    onRefused: (error) => void refused.push(error),
+  });
+  cluster.tick(5);
+  assert.equal(leader.snapshots.count, 1);
+  const asked = ask(leader);
+  // It takes a piece now and then: never long enough without to be given up for that alone.
+  for (let passed = 0; passed < heldMsMax - 120_000; passed += 60_000) {
+    run.resume();
+    cluster.tick(1);
+    cluster.pass(60_000);
+  }
+  assert.deepEqual([asked.done, refused], [0, []]);
+  cluster.pass(120_000);
+  cluster.tick(5);
+  assert.equal(asked.done, 1);
+  // Nobody has told it yet, as it takes nothing; but what it read is gone.
+  assert.equal(leader.snapshots.count, 0);
+  const again = ask(leader);
+  cluster.tick(5);
+  assert.equal(again.done, 1);
+  run.resume();
+  cluster.tick(1);
+  assert.deepEqual(refused, [errSnapshotCut]);
+  assertEqualStates(cluster);
+});
+
+test("rows of a compaction go before the copying or behind it", () => {
+  const engines: MemoryEngine[] = [];
+  const cluster = started(8, {
+    engineOf: (options: ConstructorParameters<typeof MemoryEngine>[0]) => {
+      const engine = new MemoryEngine(options);
+      engines.push(engine);
+      return engine;
+    },
+  });
+  const leader = cluster.leader();
+  const rows = (): number => engines[cluster.ids.indexOf(leader.id)]?.rowCount(Table.key) ?? 0;
+  const many = 4 * copyRowsMax;
+  putMany(cluster, many);
+  assert.ok(rows() >= many);
+  /** Rows in the store while it is built anew. */
+  let seen: number[] = [];
+  cluster.onStep = () => {
+    if (leader.numbers().isDefragmenting) seen.push(rows());
+  };
+  assert.equal(kindOf(compact(leader, many)), "waiting");
+  cluster.settle();
+  const behind = ask(leader);
+  cluster.tick(20);
+  assert.deepEqual([behind.done, seen.length > 0], [1, true]);
+  assert.ok(Math.max(...seen) < 100, `${Math.max(...seen)} rows`);
+  putMany(cluster, many);
+  // A reader lets it last.
+  const run = leader.snapshots.open({
+    onBegin: () => {},
+    onBytes: () => false,
+    onEnd: () => {},
+    onRefused: (error) => assert.fail(error),
+  });
+  cluster.tick(5);
+  seen = [];
+  const before = ask(leader);
+  cluster.tick(1);
+  const dropping = compact(leader, leader.status().revision);
+  cluster.tick(30);
+  assert.deepEqual([kindOf(dropping), before.done], ["compact", 0]);
+  run.cancel();
+  cluster.tick(1);
+  assert.equal(before.done, 1);
+  assert.ok(Math.min(...seen) >= many, `${Math.min(...seen)} rows`);
+  cluster.tick(20);
+  assert.ok(rows() < 100, `${rows()} rows`);
+  assertEqualStates(cluster);
+});
+
+test("a copy waits for one compaction; flooded with changes it begins anew, in the end with the store at rest", () => {
+  const deferred: (() => void)[] = [];
+  const home = new MemoryStoreHome({ defer: (run) => void deferred.push(run) });
+  const runDeferred = (): void => {
+    for (const run of deferred.splice(0)) run();
+  };
+  const rows = numbered(0, 3 * copyRowsMax, 10);
+  home.engine.submit({ puts: rows, deletes: [] }, () => {});
+  runDeferred();
+  let compaction = { compactedRevision: 5, sweptRevision: 4 };
+  const defragment = new Defragment({
+    ...{ home, clock: { nowMs: () => 0 }, log: silentLog, wake: () => {}, changedKeysMax: 10 },
+    fail: (error) => assert.fail(error),
+    isReceiving: () => false,
+    isHeld: () => false,
+    compaction: () => compaction,
+    tookSec: new Histogram([1]),
+  });
+  let done = 0;
+  defragment.add({ onDone: () => void done++, onRefused: (error) => assert.fail(error) });
+  defragment.turn(true);
+  // Others come before its rows are gone, all the time.
+  compaction = { compactedRevision: 9, sweptRevision: 4 };
+  defragment.turn(true);
+  assert.equal(defragment.isUnderWay, false);
+  compaction = { compactedRevision: 12, sweptRevision: 5 };
+  defragment.turn(true);
+  assert.equal(defragment.isUnderWay, true);
+  compaction = { compactedRevision: 12, sweptRevision: 12 };
+  const batch = { puts: rows.slice(0, 10), deletes: [] };
+  for (let times = 0; times < copiesAnewMax; times++) {
+    defragment.turn(true);
+    assert.equal(defragment.isUnderWay, true);
+    defragment.onBatch(batch);
+    assert.deepEqual([defragment.isUnderWay, defragment.holdsStore], [false, false]);
+  }
+  defragment.turn(true);
+  defragment.onBatch(batch);
+  assert.deepEqual([defragment.isUnderWay, defragment.holdsStore], [true, true]);
+  for (let i = 0; i < 20 && done === 0; i++) {
+    runDeferred();
+    defragment.turn(true);
+  }
+  assert.equal(done, 1);
+  assert.equal(home.engine.rowCount(Table.key), rows.length);
+});
+
 test("a disk without room refuses it, and the member goes on", () => {
   let isFull = false;
   class Tight extends MemoryEngine {}
@@ -225,4 +366,9 @@ test("callers are bounded, and told when the member stops", () => {
   member.handle({ kind: "stop" });
   assert.equal(asked[0]?.error, errStopped);
   assert.equal(ask(member).error, errStopped);
+  // Nor does any other long work keep its caller waiting.
+  const told: unknown[] = [];
+  member.hashKv(0, { onHash: () => {}, onRefused: (error) => void told.push(error) });
+  member.compactionSettled(() => void told.push("settled"));
+  assert.deepEqual(told, [errStopped, "settled"]);
 });

@@ -55,7 +55,11 @@ function watched(incoming: IncomingStore): { incoming: IncomingStore; settled():
 }
 
 /** Turns as a member makes them: a batch that `next` gives, unless the store rests, and beside it the copy's. */
-async function copied(home: LmdbStoreHome, next: () => EngineBatch | undefined): Promise<void> {
+async function copied(
+  home: LmdbStoreHome,
+  next: () => EngineBatch | undefined,
+  onRefused: (error: Error) => void = (error) => assert.fail(error),
+): Promise<void> {
   let isOver = false;
   let hasRested = false;
   const { incoming, settled } = watched(home.begin());
@@ -65,7 +69,10 @@ async function copied(home: LmdbStoreHome, next: () => EngineBatch | undefined):
     clock: { nowMs: () => 0 },
     wake: () => {},
     isHeld: () => false,
-    onFailed: (error) => assert.fail(error),
+    onFailed: (error) => {
+      isOver = true;
+      onRefused(error);
+    },
     onReplaced: (error) => {
       assert.equal(error, undefined);
       isOver = true;
@@ -151,6 +158,50 @@ for (const seed of [1, 2, 3]) {
     await home.close();
   });
 }
+
+test("a file that cannot be opened refuses it, and what cannot be removed is left to the next start", async (t) => {
+  const directory = path.join(folder, "faults", "store");
+  const file = path.join(directory, "data.mdb");
+  const home = openLmdbHome(homeOptions(directory));
+  await submit(home.engine, { puts: numbered(0, 100, 10) });
+  const before = rowsOf(home.engine);
+  const [openSync, open] = [fs.openSync, fs.promises.open];
+  const check = (name: unknown): void => {
+    if (name === file) throw new Error("EMFILE: too many open files");
+  };
+  const opened = [
+    t.mock.method(fs, "openSync", (...args: Parameters<typeof openSync>) => {
+      check(args[0]);
+      return openSync(...args);
+    }),
+    t.mock.method(fs.promises, "open", async (...args: Parameters<typeof open>) => {
+      check(args[0]);
+      return open(...args);
+    }),
+  ];
+  const refusals: string[] = [];
+  await copied(
+    home,
+    () => undefined,
+    ({ message }) => void refusals.push(message),
+  );
+  assert.equal(refusals.length, 1);
+  assert.match(refusals[0] ?? "", /EMFILE/);
+  assert.deepEqual(rowsOf(home.engine), before);
+  for (const { mock } of opened) mock.restore();
+  const removed = t.mock.method(fs, "rmSync", () => {
+    throw new Error("EIO: cannot remove");
+  });
+  await copied(home, () => undefined);
+  assert.equal(removed.mock.callCount(), 1);
+  removed.mock.restore();
+  assert.deepEqual(rowsOf(home.engine), before);
+  await home.close();
+  const again = openLmdbHome(homeOptions(directory));
+  assert.deepEqual(rowsOf(again.engine), before);
+  assert.deepEqual(fs.readdirSync(path.dirname(directory)), ["store"]);
+  await again.close();
+});
 
 test("an empty store", async () => {
   const home = openLmdbHome(homeOptions(path.join(folder, "empty", "store")));
