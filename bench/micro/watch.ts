@@ -67,7 +67,7 @@ class World {
           return Revision(store.revision);
         },
         range: never,
-        longRange: never,
+        beginRange: never,
         stepRange: never,
         readTxn: never,
       },

@@ -14,7 +14,7 @@ import type {
 import { decodeTxnRequest } from "../proto/decodeRequests.ts";
 import { encodeRangeResponse, encodeTxnResponse } from "../proto/encodeResponses.ts";
 import type { RangeRequest, TxnRequest } from "../proto/kv.ts";
-import { encodeRangeParts } from "../proto/rangeParts.ts";
+import { encodeLongRows, encodeRangeParts } from "../proto/rangeParts.ts";
 import { Malformed } from "../proto/reader.ts";
 import { rangeText, txnText } from "../proto/requestText.ts";
 import type { Writer } from "../proto/writer.ts";
@@ -87,7 +87,7 @@ type Answer = { readonly counts: () => string } & (
 
 export class RangeRead extends Read {
   readonly #request: RangeRequest;
-  #long: ReturnType<StateReader["longRange"]>;
+  #long: Parameters<StateReader["stepRange"]>[0] | undefined;
 
   constructor(reading: Reading, call: UnaryCall, request: RangeRequest) {
     super(reading, call);
@@ -105,17 +105,23 @@ export class RangeRead extends Read {
       const parts = encodeRangeParts(writer, header, result);
       return { parts, counts: () => countText(rowCount) };
     }
+    const counts = () => countText(result.rows.length);
+    // Of the past or sorted: read at once, but not made JSON or frames at once.
+    const long = encodeLongRows(result.rows);
+    if (long !== undefined)
+      return { parts: encodeRangeParts(writer, header, { ...result, parts: long }), counts };
     const bytes = encodeRangeResponse(writer, header, result);
-    return { bytes, counts: () => countText(result.rows.length) };
+    return { bytes, counts };
   }
 
   #result(): RangeResult | LongRangeResult | undefined {
     const { state } = this.reading.member;
     if (this.#long !== undefined) return state.stepRange(this.#long);
-    const bytesMax = this.call.answerBytesMax;
-    this.#long = state.longRange(this.#request, bytesMax);
+    const begun = state.beginRange(this.#request, this.call.answerBytesMax);
+    if ("kind" in begun) return begun;
     // A long one begins when it is its turn, so that only one is held in parts.
-    return this.#long === undefined ? state.range(this.#request, bytesMax) : undefined;
+    this.#long = begun;
+    return undefined;
   }
 
   protected override text(): Pick<RequestFacts, "prefix" | "request"> {

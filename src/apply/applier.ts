@@ -41,7 +41,7 @@ import { type BatchOrigin, batchOrigin, CommandKind, forEachCommand } from "./co
 import { type Command, firstRefusal, type Gate, type Gates, orderedGates } from "./gates.ts";
 import { type Checkpoints, decodeCheckpoints, decodeExpiry, type Expiry } from "./leaseDuties.ts";
 import { checkpoint, expire, grant, grantRefusal, revoke } from "./leases.ts";
-import { LongRange } from "./longRange.ts";
+import { beginRange, type LongRange } from "./longRange.ts";
 import { type ChangeContext, decodeAttributes } from "./memberRecord.ts";
 import { Members, type StageRow } from "./members.ts";
 import { Origins } from "./origins.ts";
@@ -145,14 +145,14 @@ export class Applier {
     return this.store.waitingRows;
   }
 
-  /** @throws {EtcdError} compacted or future revision; more than `bytesMax`. */
-  range(request: RangeRequest, bytesMax = sendBytesMax): RangeResult {
-    return range(this.store, request, answerOf(bytesMax));
+  /** @throws {EtcdError} compacted or future revision. */
+  range(request: RangeRequest): RangeResult {
+    return range(this.store, request);
   }
 
-  /** Undefined: `range` answers it at once. */
-  longRange(request: RangeRequest, bytesMax: number): LongRange | undefined {
-    return LongRange.of(this.store, request, bytesMax);
+  /** The answer, or what it is to be read with in steps. @throws {EtcdError} as range; more than `bytesMax`. */
+  beginRange(request: RangeRequest, bytesMax: number): RangeResult | LongRange {
+    return beginRange(this.store, request, bytesMax);
   }
 
   /** @returns the answer, in the step that completes it. */
@@ -162,7 +162,7 @@ export class Applier {
 
   /** A txn of ranges only. @throws {EtcdError} compacted or future revision; more than `bytesMax`. */
   readTxn(request: TxnRequest, bytesMax = sendBytesMax): TxnResult {
-    return readTxn(this.store, request, answerOf(bytesMax));
+    return readTxn(this.store, request, new AnswerBytes(Math.min(bytesMax, sendBytesMax)));
   }
 
   /**
@@ -362,8 +362,5 @@ export class Applier {
       : refused(error);
   }
 }
-
-const answerOf = (bytesMax: number): AnswerBytes =>
-  new AnswerBytes(Math.min(bytesMax, sendBytesMax));
 
 const refused = (error: EtcdError): Outcome => ({ kind: "refused", error });

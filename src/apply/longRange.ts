@@ -3,20 +3,24 @@
 import { unreachable } from "../base/assert.ts";
 import { Revision } from "../base/brand.ts";
 import { errAnswerTooLarge } from "../base/errors.ts";
+import { AnswerBytes } from "../mvcc/answerBytes.ts";
 import { isByKey, keyRange } from "../mvcc/readView.ts";
 import type { KeyRange } from "../mvcc/sortedKeys.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { RangeRequest } from "../proto/kv.ts";
 import { encodeRows } from "../proto/rangeParts.ts";
 import { sendBytesMax } from "../proto/writer.ts";
-import type { LongRangeResult } from "./outcome.ts";
+import type { LongRangeResult, RangeResult } from "./outcome.ts";
+import { range } from "./range.ts";
 
-/** Ranges over fewer keys are read at once. */
+/** Ranges over fewer keys are read at once, unless they are long by their bytes. */
 export const longRangeKeys = 2_048;
 /** One or two milliseconds of work. */
 export const keysPerStep = 512;
 /** A step ends with the row that reaches it. */
 export const bytesPerStep = 524_288;
+/** A plain range over few keys that passes it begins again, in steps. */
+export const bytesAtOnce = 2 * bytesPerStep;
 /** Of those whose past is compacted while they are read; then everything is read at once, and encoded in steps. */
 export const restartsMax = 3;
 
@@ -49,23 +53,41 @@ export class LongRange {
     this.#range = found.range;
     this.#next = found.range.from;
     this.#store = store;
-    store.read.noteRange();
     this.#begin(store, found.count);
   }
 
   /**
    * @param bytesMax of its rows as they are encoded; beyond it is refused.
+   * @param keysMin those over fewer keys are short.
    * @returns undefined for one that is short, or not a plain one of the present.
    */
-  static of(store: Store, request: RangeRequest, bytesMax: number): LongRange | undefined {
-    const { rangeEnd, countOnly, revision, limit } = request;
-    if (rangeEnd.length === 0 || countOnly || revision > 0) return undefined;
-    if (limit > 0 && limit < longRangeKeys) return undefined;
-    if (!isByKey(request)) return undefined;
-    const range = keyRange(request.key, rangeEnd);
+  static of(
+    store: Store,
+    request: RangeRequest,
+    { bytesMax, keysMin = longRangeKeys }: { readonly bytesMax: number; readonly keysMin?: number },
+  ): LongRange | undefined {
+    const { limit } = request;
+    if (!isPlain(request) || (limit > 0 && limit < keysMin)) return undefined;
+    const range = keyRange(request.key, request.rangeEnd);
     const count = store.read.countNow(range);
-    if (count < longRangeKeys) return undefined;
+    if (count < keysMin) return undefined;
     return new LongRange(store, request, { range, count, bytesMax });
+  }
+
+  /** One that is not long by its keys. @throws {EtcdError} as `range`. */
+  static ofBytes(store: Store, request: RangeRequest, bytesMax: number): RangeResult | LongRange {
+    const isLong = bytesMax > bytesAtOnce && isPlain(request);
+    const answer = new AnswerBytes(isLong ? bytesAtOnce : bytesMax);
+    try {
+      return range(store, request, answer);
+    } catch (error) {
+      const long =
+        isLong && answer.isOver
+          ? LongRange.of(store, request, { bytesMax, keysMin: 1 })
+          : undefined;
+      if (long === undefined) throw error;
+      return long;
+    }
   }
 
   /** @param store the present one. @returns the answer when it is whole. @throws {EtcdError} too large. */
@@ -149,4 +171,23 @@ export class LongRange {
     this.#bytes = 0;
     this.#next = this.#range.from;
   }
+}
+
+/** Read at once, or to be read in steps. @throws {EtcdError} as `range`. */
+export function beginRange(
+  store: Store,
+  request: RangeRequest,
+  bytesMax: number,
+): RangeResult | LongRange {
+  const max = Math.min(bytesMax, sendBytesMax);
+  const long = LongRange.of(store, request, { bytesMax: max });
+  if (long === undefined) return LongRange.ofBytes(store, request, max);
+  store.read.noteRange();
+  return long;
+}
+
+/** Of the present, and told by key without filters: what steps can read. */
+function isPlain(request: RangeRequest): boolean {
+  const { rangeEnd, countOnly, revision } = request;
+  return rangeEnd.length > 0 && !countOnly && revision <= 0 && isByKey(request);
 }

@@ -6,5 +6,5 @@ export function refusing({ revision }: StateReader): StateReader {
   const refuse = (): never => {
     throw errNoLeader;
   };
-  return { revision, range: refuse, longRange: refuse, stepRange: refuse, readTxn: refuse };
+  return { revision, range: refuse, beginRange: refuse, stepRange: refuse, readTxn: refuse };
 }

@@ -91,16 +91,14 @@ export interface MemberStatus {
 /** Local reads of applied state; synchronous. */
 export interface StateReader {
   readonly revision: Revision;
+  /** For a few small rows: they are read at once. @throws {EtcdError} compacted or future revision. */
+  range(request: RangeRequest): RangeResult;
   /**
-   * @param bytesMax of the answer's rows; beyond it is refused as soon as so much is read. Undefined: gRPC's.
-   * @throws {EtcdError} compacted or future revision; too large.
+   * @param bytesMax of the answer's rows; beyond it is refused as soon as so much is read.
+   * @returns the answer; or what it is to be read with, in steps.
+   * @throws {EtcdError} as range; too large.
    */
-  range(request: RangeRequest, bytesMax?: number): RangeResult;
-  /**
-   * @param bytesMax of the answer; beyond it is refused as soon as so much is read.
-   * @returns undefined for a request that `range` answers soon enough.
-   */
-  longRange(request: RangeRequest, bytesMax: number): LongRange | undefined;
+  beginRange(request: RangeRequest, bytesMax: number): RangeResult | LongRange;
   /** @returns the answer, in the step that completes it. @throws {EtcdError} too large. */
   stepRange(range: LongRange): LongRangeResult | undefined;
   /** A txn of ranges only, at the current state. @param bytesMax of all. @throws {EtcdError} as range. */

@@ -11,6 +11,11 @@ export class AnswerBytes {
     this.#read = read;
   }
 
+  /** A row was one too much. */
+  get isOver(): boolean {
+    return this.#read > this.#max;
+  }
+
   /** @throws {EtcdError} the answer would be too large with this row of it. */
   add(row: Uint8Array): void {
     this.#read += row.length;

@@ -120,7 +120,7 @@ export class ReadView {
     return next;
   }
 
-  /** A range that is read by `collect`. */
+  /** A range that is read by `collect` alone. */
   noteRange(): void {
     this.#state.counters.ranges++;
   }

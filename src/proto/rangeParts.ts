@@ -8,6 +8,8 @@ import type { AnswerHeader, RangePartsAnswer } from "./responses.ts";
 import { sendBytesMax, varintBytes, type Writer } from "./writer.ts";
 
 const rowTag = 0x12;
+/** Of those that are cut from rows at hand. */
+const partBytesMin = 524_288;
 
 /** Rows as they stand in a range's answer; owns its memory. */
 export function encodeRows(rows: readonly Uint8Array[]): Uint8Array {
@@ -24,6 +26,23 @@ export function encodeRows(rows: readonly Uint8Array[]): Uint8Array {
     at += row.length;
   }
   return part;
+}
+
+/** Undefined for rows that are few and short enough to be sent as one. */
+export function encodeLongRows(rows: readonly Uint8Array[]): readonly Uint8Array[] | undefined {
+  if (totalBytes(rows) < 2 * partBytesMin) return undefined;
+  const parts: Uint8Array[] = [];
+  let from = 0;
+  let bytes = 0;
+  for (const [at, row] of rows.entries()) {
+    bytes += row.length;
+    if (bytes < partBytesMin) continue;
+    parts.push(encodeRows(rows.slice(from, at + 1)));
+    from = at + 1;
+    bytes = 0;
+  }
+  parts.push(encodeRows(rows.slice(from)));
+  return parts;
 }
 
 /** @returns the message, to be read from the first part to the last. @throws {EtcdError} too large. */

@@ -1,7 +1,7 @@
 // A member that does what a test tells it, and calls that keep what they are answered.
 import type { Alarm } from "../../src/apply/alarms.ts";
 import type { CommandKind } from "../../src/apply/command.ts";
-import { LongRange } from "../../src/apply/longRange.ts";
+import { beginRange, type LongRange } from "../../src/apply/longRange.ts";
 import type { LongRangeResult, RangeResult, TxnResult } from "../../src/apply/outcome.ts";
 import { range } from "../../src/apply/range.ts";
 import { readTxn } from "../../src/apply/txn.ts";
@@ -174,16 +174,15 @@ class FakeState implements StateReader {
     this.#member = member;
   }
 
-  range(request: RangeRequest, bytesMax = Number.POSITIVE_INFINITY): RangeResult {
+  range(request: RangeRequest): RangeResult {
     this.#member.ranges.push(request);
     const { store } = this.#member;
-    if (store !== undefined) return range(store, request, new AnswerBytes(bytesMax));
-    return this.#member.rangeResult();
+    return store === undefined ? this.#member.rangeResult() : range(store, request);
   }
 
-  longRange(request: RangeRequest, bytesMax: number): LongRange | undefined {
+  beginRange(request: RangeRequest, bytesMax: number): RangeResult | LongRange {
     const { store } = this.#member;
-    return store && LongRange.of(store, request, bytesMax);
+    return store === undefined ? this.range(request) : beginRange(store, request, bytesMax);
   }
 
   stepRange(long: LongRange): LongRangeResult | undefined {

@@ -101,3 +101,21 @@ test("a range over few keys and a txn of reads are bounded by what their caller 
   const { resourceExhausted } = StatusCode;
   assert.deepEqual(serve(8 * valueBytes), [resourceExhausted, resourceExhausted]);
 });
+
+test("a long range of the past is answered in parts, with the bytes of one answer", () => {
+  const { member, kv } = served();
+  const { store } = member;
+  assert.ok(store);
+  for (const fields of [{ revision: store.revision - 1 }, { sortOrder: 2 }]) {
+    const asked = { ...request, ...fields };
+    const call = new FakeCall();
+    kv.range(call, encodeRangeRequest(new Writer(), asked).slice());
+    member.reads.pop()?.onReady();
+    const told = range(store, asked);
+    const header = new Headers(member).at(told.revision);
+    const want = Buffer.from(encodeRangeResponse(new Writer(), header, told));
+    const [answer] = call.answers;
+    assert.ok(answer instanceof Buffer && answer.equals(want));
+    assert.ok(call.partBytesMax > 0 && call.partBytesMax < answer.length * 0.75);
+  }
+});

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  beginRange,
+  bytesAtOnce,
   bytesPerStep,
   keysPerStep,
   LongRange,
@@ -36,7 +38,7 @@ const ask = (fields: Partial<RangeRequest> = {}): RangeRequest => ({
 const unbounded = Number.POSITIVE_INFINITY;
 
 function begun(harness: StoreHarness, request: RangeRequest, bytesMax = unbounded): LongRange {
-  const long = LongRange.of(harness.store, request, bytesMax);
+  const long = LongRange.of(harness.store, request, { bytesMax });
   assert.ok(long);
   return long;
 }
@@ -180,9 +182,34 @@ test("what is short, of the past, filtered or sorted is no long range", () => {
   ];
   for (const fields of rows) {
     assert.equal(
-      LongRange.of(harness.store, ask(fields), unbounded),
+      LongRange.of(harness.store, ask(fields), { bytesMax: unbounded }),
       undefined,
       JSON.stringify(fields),
     );
   }
+});
+
+test("a range over few keys is read in steps when its rows are long", () => {
+  const harness = new StoreHarness();
+  const valueBytes = bytesPerStep / 4;
+  const rowsAtOnce = Math.floor(bytesAtOnce / (valueBytes + 100));
+  for (let i = 0; i < 4 * rowsAtOnce; i++) harness.put(keyOf(i), "v".repeat(valueBytes));
+  const begin = (fields: Partial<RangeRequest>, bytesMax = unbounded) =>
+    beginRange(harness.store, ask(fields), bytesMax);
+  for (const fields of [{}, { limit: 2 * rowsAtOnce }]) {
+    const long = begin(fields);
+    assert.ok(long instanceof LongRange);
+    const { result, steps } = read(long, harness);
+    assertTells(result, range(harness.store, ask(fields)));
+    assert.equal(steps, Math.ceil(result.rowCount / 4));
+  }
+  const short = [{ limit: rowsAtOnce }, { keysOnly: true }, { countOnly: true }, { sortOrder: 2 }];
+  for (const fields of short)
+    assert.deepEqual(begin(fields), range(harness.store, ask(fields)), JSON.stringify(fields));
+  const long = begin({}, 2 * bytesAtOnce);
+  assert.ok(long instanceof LongRange);
+  const rejected = { code: 8, message: /^grpc: trying to send message larger than max / };
+  assert.throws(() => read(long, harness), rejected);
+  assert.throws(() => begin({}, bytesAtOnce), rejected);
+  assert.throws(() => begin({ sortOrder: 2 }, 2 * bytesAtOnce), rejected);
 });

@@ -75,7 +75,7 @@ function sourceOf(ailment: Ailment, tally: HealthTally): HealthSource {
           if (ailment.local !== undefined) throw ailment.local;
           return { kind: "range", revision: Revision(1), rows: [], more: false, count: 0 };
         },
-        longRange: () => undefined,
+        beginRange: () => assert.fail(),
         stepRange: () => assert.fail(),
         readTxn: () => assert.fail(),
       },
