@@ -138,7 +138,10 @@ const rowsOf = (count: number, valueBytes: number): readonly TableRow[] =>
 
 test("all rows arrive, and the store that was built takes the place of the old one", () => {
   const world = worldWith(rowsOf(3_000, 2_000));
+  assert.equal(world.sender.isReading, true);
   world.settle();
+  // Nothing of the store is needed any more, though the peer is not done.
+  assert.deepEqual([world.sender.isReading, world.sender.end], [false, undefined]);
   assert.equal(world.receiver?.step, "finished");
   world.receiver.take();
   let error: Error | undefined | "none" = "none";
