@@ -2,10 +2,12 @@
 // bytes; a read waits for a quorum round unless it is serializable. One small object per call.
 
 import { CommandKind } from "../apply/command.ts";
-import type { Outcome, RefusedResult } from "../apply/outcome.ts";
+import type { OpResult, Outcome, RefusedResult } from "../apply/outcome.ts";
 import { unreachable } from "../base/assert.ts";
+import { totalBytes } from "../base/bytes.ts";
 import {
   type EtcdError,
+  errAnswerTooLarge,
   errCompacted,
   errLearnerRefuses,
   errMalformed,
@@ -164,7 +166,14 @@ class Answers {
 
   outcome(call: UnaryCall, outcome: Outcome): void {
     try {
-      if (outcome.kind === "refused") call.fail(outcome.error);
+      if (outcome.kind === "refused") {
+        call.fail(outcome.error);
+        return;
+      }
+      // The log knows no door: it was executed whatever it has to tell.
+      const rowBytes = outcome.kind === "txn" ? rowBytesOf(outcome) : 0;
+      const { answerBytesMax } = call;
+      if (rowBytes > answerBytesMax) call.fail(errAnswerTooLarge(rowBytes, answerBytesMax));
       else call.respond(this.#encode(outcome));
     } catch (error) {
       call.fail(refusalOf(error));
@@ -186,6 +195,19 @@ class Answers {
       default:
         return unreachable(`${outcome.kind} is no answer of the KV service`);
     }
+  }
+}
+
+function rowBytesOf(result: OpResult): number {
+  switch (result.kind) {
+    case "range":
+      return totalBytes(result.rows);
+    case "deleteRange":
+      return totalBytes(result.prevRows);
+    case "put":
+      return result.prevRow?.length ?? 0;
+    case "txn":
+      return result.results.reduce((sum, inner) => sum + rowBytesOf(inner), 0);
   }
 }
 

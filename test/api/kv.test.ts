@@ -26,7 +26,7 @@ import type { ReadCompletion } from "../../src/member/service.ts";
 import { encodeKeyValue } from "../../src/proto/keyValue.ts";
 import { Writer } from "../../src/proto/writer.ts";
 import { decodeMessage, encodeMessage } from "../support/messages.ts";
-import { emptyRange, FakeCall, FakeMember } from "./fakeMember.ts";
+import { emptyRange, emptyTxn, FakeCall, FakeMember } from "./fakeMember.ts";
 
 const utf8 = (text: string): Buffer => Buffer.from(text);
 const header = { cluster_id: "17293822569102704641", member_id: "9223372036854775810" };
@@ -285,6 +285,21 @@ test("a linearizable txn of reads is answered from the state after the read inde
     responses: [{ response_range: { header: { revision: "9" }, kvs: [pair], count: "1" } }],
   });
   assert.equal(member.txns[0]?.success.length, 1);
+});
+
+test("the answer of a txn that wrote is not begun when its caller cannot take it", () => {
+  const told = { ...emptyRange, rows: [row], count: 1 };
+  const nested = { ...emptyTxn, results: [told] };
+  const outcome: Outcome = { ...emptyTxn, results: [told, nested] };
+  const serve = (answerBytesMax: number) => {
+    const { member, call } = run("Txn", requestOf("Txn"));
+    call.answerBytesMax = answerBytesMax;
+    member.proposed[0]?.completion.onOutcome(outcome);
+    return call.answers[0];
+  };
+  assert.ok(Buffer.isBuffer(serve(2 * row.length)));
+  const refused = serve(2 * row.length - 1);
+  assert.ok(refused instanceof EtcdError && refused.code === StatusCode.resourceExhausted);
 });
 
 test("a read that waited long for its quorum is told of, served or refused", () => {
