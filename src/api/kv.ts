@@ -2,9 +2,8 @@
 // bytes; a read waits for a quorum round unless it is serializable. One small object per call.
 
 import { CommandKind } from "../apply/command.ts";
-import type { OpResult, Outcome, RefusedResult } from "../apply/outcome.ts";
+import { type Outcome, type RefusedResult, rowBytesOf } from "../apply/outcome.ts";
 import { unreachable } from "../base/assert.ts";
-import { totalBytes } from "../base/bytes.ts";
 import {
   type EtcdError,
   errAnswerTooLarge,
@@ -195,19 +194,6 @@ class Answers {
       default:
         return unreachable(`${outcome.kind} is no answer of the KV service`);
     }
-  }
-}
-
-function rowBytesOf(result: OpResult): number {
-  switch (result.kind) {
-    case "range":
-      return totalBytes(result.rows);
-    case "deleteRange":
-      return totalBytes(result.prevRows);
-    case "put":
-      return result.prevRow?.length ?? 0;
-    case "txn":
-      return result.results.reduce((sum, inner) => sum + rowBytesOf(inner), 0);
   }
 }
 

@@ -1,6 +1,7 @@
 // What the state machine says to a command or a read. Pairs are rows: encoded mvccpb.KeyValue bytes,
 // made once at the put and copied from there into every answer.
 import type { LeaseId, Revision } from "../base/brand.ts";
+import { totalBytes } from "../base/bytes.ts";
 import type { EtcdError } from "../base/errors.ts";
 import type { Alarm } from "./alarms.ts";
 
@@ -101,3 +102,17 @@ export type Outcome =
   | MemberPublishedResult
   | AlarmResult
   | RefusedResult;
+
+/** Of all rows that the answer tells. */
+export function rowBytesOf(result: OpResult): number {
+  switch (result.kind) {
+    case "range":
+      return totalBytes(result.rows);
+    case "deleteRange":
+      return totalBytes(result.prevRows);
+    case "put":
+      return result.prevRow?.length ?? 0;
+    case "txn":
+      return result.results.reduce((sum, inner) => sum + rowBytesOf(inner), 0);
+  }
+}

@@ -24,7 +24,7 @@ import {
 } from "../proto/requestText.ts";
 import { Writer } from "../proto/writer.ts";
 import { CommandKind } from "./command.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, rowBytesOf } from "./outcome.ts";
 
 export interface ApplyTimes {
   readonly clock: Clock;
@@ -62,6 +62,9 @@ export function requestTextOf({ kind, body }: SlowCommand): string {
   }
 }
 
+/** Of longer answers the rows alone are told: nothing is encoded only to be measured. */
+const encodedBytesMax = 1_048_576;
+
 /** Bytes of the answer as the state machine gives it; the ids of the header come later. */
 export function responseTextOf({ outcome }: SlowCommand): string {
   if (outcome === undefined || outcome.kind === "refused") return "";
@@ -72,8 +75,11 @@ export function responseTextOf({ outcome }: SlowCommand): string {
       return `size:${encodePutResponse(writer, header, outcome).length}`;
     case "deleteRange":
       return `size:${encodeDeleteRangeResponse(writer, header, outcome).length}`;
-    case "txn":
+    case "txn": {
+      const rowBytes = rowBytesOf(outcome);
+      if (rowBytes > encodedBytesMax) return `size:${rowBytes}`;
       return `size:${encodeTxnResponse(writer, header, outcome).length}`;
+    }
     default:
       return `size:${encodeCompactionResponse(writer, header).length}`;
   }
