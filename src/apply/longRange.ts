@@ -1,4 +1,4 @@
-// A range over very many keys, read and encoded in steps, so that nobody else waits for all of it. What it
+// A long range, by its keys or by its bytes, read and encoded in steps, so that nobody else waits for all of it. What it
 // tells is the state at one revision, as if it had been read at once.
 import { unreachable } from "../base/assert.ts";
 import { Revision } from "../base/brand.ts";
@@ -8,7 +8,7 @@ import { isByKey, keyRange } from "../mvcc/readView.ts";
 import type { KeyRange } from "../mvcc/sortedKeys.ts";
 import type { Store } from "../mvcc/store.ts";
 import type { RangeRequest } from "../proto/kv.ts";
-import { encodeRows } from "../proto/rangeParts.ts";
+import { encodeRows, partBytesMin } from "../proto/rangeParts.ts";
 import { sendBytesMax } from "../proto/writer.ts";
 import type { LongRangeResult, RangeResult } from "./outcome.ts";
 import { range } from "./range.ts";
@@ -18,7 +18,7 @@ export const longRangeKeys = 2_048;
 /** One or two milliseconds of work. */
 export const keysPerStep = 512;
 /** A step ends with the row that reaches it. */
-export const bytesPerStep = 524_288;
+export const bytesPerStep = partBytesMin;
 /** A plain range over few keys that passes it begins again, in steps. */
 export const bytesAtOnce = 2 * bytesPerStep;
 /** Of those whose past is compacted while they are read; then everything is read at once, and encoded in steps. */
@@ -49,7 +49,7 @@ export class LongRange {
 
   private constructor(store: Store, request: RangeRequest, found: Found) {
     this.#request = request;
-    this.#bytesMax = Math.min(found.bytesMax, sendBytesMax);
+    this.#bytesMax = found.bytesMax;
     this.#range = found.range;
     this.#next = found.range.from;
     this.#store = store;

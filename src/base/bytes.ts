@@ -42,6 +42,17 @@ export const allocateBytes: (length: number) => Uint8Array = hasBuffer
   ? Buffer.allocUnsafeSlow
   : (length) => new Uint8Array(length);
 
+/** The parts behind one another, in memory of their own. */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = allocateBytes(totalBytes(parts));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
 /** The UTF-8 of a text; a part of a shared buffer where that is quicker. */
 export const utf8Bytes: (text: string) => Uint8Array = hasBuffer
   ? (text) => Buffer.from(text, "utf8")

@@ -1,6 +1,6 @@
 // One member as a client sees it: its port, what waits to be sent, what waits for an answer.
 import { MemberId } from "../base/brand.ts";
-import { allocateBytes, totalBytes } from "../base/bytes.ts";
+import { joinBytes } from "../base/bytes.ts";
 import { EtcdError, errLeaderChanged, errNoLeader } from "../base/errors.ts";
 import {
   type AnswerVisitor,
@@ -164,7 +164,7 @@ export class Lane implements AnswerVisitor {
     const parts = this.#parts.get(id);
     const call = this.#takeCall(id);
     if (call === undefined) return;
-    this.#hooks.onAnswer(call, parts === undefined ? message : joined([...parts, message]));
+    this.#hooks.onAnswer(call, parts === undefined ? message : joinBytes([...parts, message]));
   }
 
   onFailure(id: number, { code, message }: Failure): void {
@@ -244,14 +244,4 @@ export class Lane implements AnswerVisitor {
     this.#streams.clear();
     this.#hooks.onLost(this, calls, streams);
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = allocateBytes(totalBytes(parts));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

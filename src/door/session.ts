@@ -7,7 +7,12 @@ import {
   errUnknownMethod,
 } from "../base/errors.ts";
 import type { Clock } from "../base/ports.ts";
-import type { MethodTable, StreamMethod, UnaryMethod } from "../grpc/call.ts";
+import {
+  type MethodTable,
+  type StreamMethod,
+  type UnaryMethod,
+  wholeBytesMax,
+} from "../grpc/call.ts";
 import { errAnswerBacklog, errNotStream, errNotUnary } from "../grpc/refusals.ts";
 import {
   BatchWriter,
@@ -61,9 +66,6 @@ export interface SessionHost {
   onClosed(session: Session): void;
   readonly clock: Clock;
 }
-
-/** A shorter answer is one message. */
-const wholeBytesMax = 131_072;
 
 type Route =
   | { readonly kind: "unary"; readonly method: UnaryMethod }

@@ -2,7 +2,7 @@
 // the same method.
 import { totalBytes } from "../base/bytes.ts";
 import { EtcdError, errAnswerTooLarge, errMessageTooLarge, StatusCode } from "../base/errors.ts";
-import type { UnaryCall, UnaryMethod } from "../grpc/call.ts";
+import { type UnaryCall, type UnaryMethod, wholeBytesMax } from "../grpc/call.ts";
 import type { Deadline, Expiring } from "../grpc/deadlines.ts";
 import type { MethodStats } from "../grpc/stats.ts";
 import type { MessageDescriptor, MethodDescriptor } from "../proto/descriptors.ts";
@@ -25,8 +25,6 @@ export interface CallParts {
 }
 
 const noBytes = new Uint8Array(0);
-/** A shorter answer in parts is written at once. */
-const wholeBytesMax = 131_072;
 
 export function callUnary(method: UnaryMethod, parts: CallParts, body: Buffer): void {
   const { environment, reply, messages, stats, utf8 } = parts;

@@ -7,6 +7,9 @@ export interface CallMetadata {
   metadata(name: string): string | undefined;
 }
 
+/** Of an answer in parts; a door that would send them one by one sends a shorter one as a whole. */
+export const wholeBytesMax = 131_072;
+
 export interface UnaryCall extends CallMetadata {
   /** A longer answer is refused in any case: nobody need begin it. */
   readonly answerBytesMax: number;

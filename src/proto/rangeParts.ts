@@ -8,8 +8,8 @@ import type { AnswerHeader, RangePartsAnswer } from "./responses.ts";
 import { sendBytesMax, varintBytes, type Writer } from "./writer.ts";
 
 const rowTag = 0x12;
-/** Of those that are cut from rows at hand. */
-const partBytesMin = 524_288;
+/** Rows are cut into parts behind the one that reaches it. */
+export const partBytesMin = 524_288;
 
 /** Rows as they stand in a range's answer; owns its memory. */
 export function encodeRows(rows: readonly Uint8Array[]): Uint8Array {
