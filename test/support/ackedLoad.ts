@@ -1,6 +1,7 @@
 // Concurrent writers that remember every acknowledged write, and the judge who looks for them later.
 import assert from "node:assert/strict";
 import { KvClient, type StoredPair } from "./kvClient.ts";
+import { untilAnswered } from "./turns.ts";
 
 const writers = 24;
 /** Few, so that most writes are overwrites. */
@@ -82,7 +83,10 @@ export class AckedLoad {
   }
 
   async #verifyRevisions(clients: readonly KvClient[]): Promise<number> {
-    const revisions = await Promise.all(clients.map((client) => client.revision()));
+    // Who was started last may be refilled yet, or know no leader.
+    const ask = (client: KvClient): Promise<number> =>
+      untilAnswered(() => client.revision(), `a revision of ${client.endpoint}`);
+    const revisions = await Promise.all(clients.map(ask));
     const [revision = 0] = revisions;
     for (const other of revisions) assert.equal(other, revision, "one revision on all members");
     assert.ok(revision >= this.revisionMax, `revision ${revision} fell below ${this.revisionMax}`);
